@@ -1,0 +1,288 @@
+//! A workload: what a real server did, made symbolic, so that it can be replayed under another schedule, another number of
+//! connections and another way of reaching the kernel. `traces` makes workloads, `os-model` and `mechanisms` run them.
+
+use crate::block::{BlockId, BlockStore, Region};
+use crate::calls::CallNumber;
+use crate::layout::Layout;
+use serde::{Deserialize, Serialize};
+
+/// How the program is built around its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// An event loop that serves many connections; one per worker thread or process.
+    EventLoop,
+    /// A thread per connection, in one address space.
+    ThreadPerConnection,
+    /// A process per connection.
+    ProcessPerConnection,
+    /// No clients: one request is one run of the program.
+    Sequential,
+}
+
+/// Kind of descriptor that a call works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// None, or not known.
+    None,
+    /// Listening socket.
+    Listener,
+    /// TCP connection.
+    Stream,
+    /// UDP socket.
+    Datagram,
+    /// Regular file, directory or path.
+    File,
+    /// Pipe or FIFO.
+    Pipe,
+    /// eventfd, signalfd, timerfd.
+    Event,
+    /// epoll set.
+    Epoll,
+    /// io_uring.
+    Ring,
+    /// Memory (mmap, munmap, brk).
+    Memory,
+    /// Process or thread (futex, clone, signals).
+    Process,
+}
+
+/// What a step does to the simulated operating system's objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// Nothing that others see (files in the page cache, options, clocks).
+    None,
+    /// Takes a pending connection from the listening socket; waits for one.
+    Accept,
+    /// Takes the request's bytes from the connection; waits for them.
+    Receive,
+    /// Sends part of the reply.
+    Send,
+    /// Sends the last bytes of the reply: with it the client has the whole reply.
+    SendLast,
+    /// Closes the connection.
+    Close,
+}
+
+/// One system call of a request, with the user work before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// User work since the previous call of the same thread.
+    pub user: BlockId,
+    /// The call.
+    pub call: CallNumber,
+    /// Kind of descriptor.
+    pub object: Object,
+    /// Effect on simulated objects.
+    pub effect: Effect,
+    /// Result: bytes moved, or 0.
+    pub bytes: u32,
+    /// Kernel work of the call from the entry point to the return instruction, without softirq stretches, sleeps and preemption.
+    pub kernel: BlockId,
+    /// The client's receive softirq that was recorded inside this call (loopback); runs only with the recorded client.
+    pub client_softirq: BlockId,
+    /// True when the program does the step only after all ready connections had their earlier steps (redis writes replies so).
+    pub deferred: bool,
+    /// Steps of the same chain that must have completed before this call may be issued (indices).
+    pub depends: Vec<u16>,
+}
+
+/// One recorded request: its steps in program order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chain {
+    /// Steps in program order.
+    pub steps: Vec<Step>,
+}
+
+/// Requests of the same kind: same calls, same outcomes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestClass {
+    /// Short name made of the calls, or the program's name for it (`get`, `set`).
+    pub name: String,
+    /// Requests of this class in the recording: the class's frequency.
+    pub recorded: u32,
+    /// Bytes of the request.
+    pub request_bytes: u32,
+    /// Bytes of the reply.
+    pub reply_bytes: u32,
+    /// True when an in-kernel service can answer the class (read-only, or a store that it implements); the rest goes up to user space.
+    pub in_kernel: bool,
+    /// Recorded requests that stand for the class; a run draws one per request.
+    pub chains: Vec<Chain>,
+}
+
+/// The readiness call of an event loop and what surrounds it. Readiness itself is simulated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitLoop {
+    /// `epoll_wait`, `poll`, `select` …
+    pub call: CallNumber,
+    /// User work between the last call of the last event and the readiness call.
+    pub user: Vec<BlockId>,
+    /// Kernel work from entry to the first event, when events are ready.
+    pub head: Vec<BlockId>,
+    /// Kernel work per event returned.
+    pub item: Vec<BlockId>,
+    /// Kernel work from the last event to the return.
+    pub tail: Vec<BlockId>,
+    /// Kernel work from entry to the scheduler, when nothing is ready.
+    pub sleep: Vec<BlockId>,
+    /// Kernel work from the scheduler's return to the first event.
+    pub wake: Vec<BlockId>,
+    /// Most events one call returns.
+    pub max_events: u32,
+}
+
+/// A blocking receive or accept that finds nothing: what a thread per connection does then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockingPath {
+    /// Kernel work of a blocking call from entry to the scheduler. Empty: not recorded.
+    pub sleep: Vec<BlockId>,
+    /// Kernel work from the scheduler's return to the return instruction.
+    pub wake: Vec<BlockId>,
+    /// A non-blocking receive that returns EAGAIN: kernel work.
+    pub again: Vec<BlockId>,
+    /// User work between that EAGAIN and the readiness call.
+    pub again_user: Vec<BlockId>,
+}
+
+/// Kind of packet that arrives at the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PacketKind {
+    /// Connection request.
+    Syn,
+    /// Acknowledgement that completes the handshake.
+    Handshake,
+    /// TCP payload (with a piggybacked acknowledgement).
+    Data,
+    /// Pure acknowledgement.
+    Ack,
+    /// The client's end of the connection.
+    Fin,
+    /// UDP payload.
+    Datagram,
+}
+
+/// Kernel work that no call of a request contains: interrupts, the receive path, transmit, the scheduler.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelBlocks {
+    /// Hard interrupt of the network card, entry to the point where softirqs run.
+    pub interrupt_entry: Vec<BlockId>,
+    /// From the end of softirqs to the return from the interrupt.
+    pub interrupt_exit: Vec<BlockId>,
+    /// Softirq and NAPI poll: work per poll that is not per packet.
+    pub poll: Vec<BlockId>,
+    /// Driver work per received packet, before the protocol.
+    pub driver_receive: Vec<BlockId>,
+    /// Protocol work per packet received by the *server*, by kind.
+    pub receive: Vec<(PacketKind, BlockId)>,
+    /// Handing one packet to the network card: what replaces the loopback device's [`crate::block::Cut::Transmit`].
+    pub transmit: Vec<BlockId>,
+    /// Scheduler from its entry to the switch (the leaving task).
+    pub switch_out: Vec<BlockId>,
+    /// Scheduler from the switch to its return (the entering task).
+    pub switch_in: Vec<BlockId>,
+    /// Timer tick.
+    pub tick: Vec<BlockId>,
+    /// Return from a call with rescheduling asked for: `exit_to_user_mode_loop` around the scheduler.
+    pub null_call: Vec<BlockId>,
+}
+
+/// What the recording says of its own clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedClient {
+    /// Instructions that the client executed per reply, user mode (counted, lines not recorded).
+    pub instructions_user: u64,
+    /// The same in kernel mode.
+    pub instructions_kernel: u64,
+}
+
+/// How much of the reading was certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// Read from the recording.
+    Understood,
+    /// Decided by a rule that can be wrong.
+    Guessed,
+    /// Left out.
+    Dropped,
+}
+
+/// One remark of the importer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// How certain.
+    pub certainty: Certainty,
+    /// What.
+    pub text: String,
+    /// How many of it.
+    pub count: u64,
+}
+
+/// Where a workload came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `capture`, `strace`, `synthetic`.
+    pub format: String,
+    /// File or bundled name.
+    pub file: String,
+    /// SHA-256 of the file's bytes, hexadecimal.
+    pub sha256: String,
+    /// True when the capture was made with the kernel's default mitigations (page-table isolation).
+    pub mitigations: bool,
+}
+
+/// What a real server did, ready to be replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    /// Name for reports.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Where it came from.
+    pub source: Source,
+    /// Kind of program.
+    pub program: Program,
+    /// True when clients speak UDP to one socket.
+    pub datagram: bool,
+    /// True when a connection carries one request only.
+    pub connection_per_request: bool,
+    /// Worker threads in the recording.
+    pub threads: u32,
+    /// Client connections in the recording.
+    pub connections: u32,
+    /// Requests counted by replies sent in the recording.
+    pub requests: u64,
+    /// Classes of requests. A sequential program has one class with one chain.
+    pub classes: Vec<RequestClass>,
+    /// The event loop, if there is one.
+    pub wait: Option<WaitLoop>,
+    /// Blocking receives.
+    pub blocking: BlockingPath,
+    /// Kernel work outside calls.
+    pub kernel: KernelBlocks,
+    /// The recorded clients.
+    pub client: RecordedClient,
+    /// All blocks.
+    pub blocks: BlockStore,
+    /// The simulated address space up to here; a run adds its instances.
+    pub layout: Layout,
+    /// Lines per instance, by region index.
+    pub region_lines: [u32; Region::COUNT],
+    /// Stored items the requests draw from (a cache's keys); 0 when none.
+    pub keys: u32,
+    /// Base CPI of the program's user code in thousandths (fitted to its synchronous row; MODEL.md section 1), or the machine's default.
+    pub user_base_cpi_milli: Option<u32>,
+    /// What the importer understood, guessed and dropped.
+    pub notes: Vec<Note>,
+}
+
+impl Workload {
+    /// Requests in all classes, for drawing by frequency.
+    pub fn recorded_in_classes(&self) -> u64 {
+        self.classes.iter().map(|class| u64::from(class.recorded)).sum()
+    }
+}

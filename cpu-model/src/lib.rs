@@ -1,1 +1,47 @@
-//! Placeholder.
+//! The processor: machine descriptions, caches, TLBs, page walks, branch structures, prefetch, coherence between cores, the interval
+//! core that turns ops into cycles, crossing costs, the evictor ledger and the shadow. Knows nothing of tasks or handlers.
+//!
+//! [`Machine`] describes a processor; [`Cpu`] is one with some of its cores, driven op slice by op slice with [`Cpu::run`]. Everything
+//! that lets cycles pass names one component of the core's cycle stack, so that the stack sums to the clock exactly.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `machine`, `machine_check`, `error` | the RON description, its limits, what can be wrong |
+//! | `tags`, `level`, `paged` | set-associative arrays, who pushed an absent key out, sparse tables |
+//! | `frames` | pages, frames, page-table lines |
+//! | `hierarchy`, `below`, `directory`, `tlb`, `branch`, `prefetch` | the structures, without time |
+//! | `timing`, `crossing` | what waits for what |
+//! | `ledger`, `shadow`, `counters` | what is counted |
+//! | `cpu`, `run` | the interface and the hot loop |
+
+mod below;
+mod branch;
+mod counters;
+mod cpu;
+mod crossing;
+mod directory;
+mod error;
+mod frames;
+mod hierarchy;
+mod ledger;
+mod level;
+mod machine;
+mod machine_check;
+mod paged;
+mod prefetch;
+mod run;
+mod shadow;
+mod tags;
+mod timing;
+mod tlb;
+
+pub use counters::{AgentCounters, Counters, ModeCounters, Structure};
+pub use cpu::{Cpu, CpuOptions};
+pub use crossing::CrossingKind;
+pub use error::MachineError;
+pub use ledger::{LedgerRow, LedgerSummary};
+pub use machine::{
+    BranchSpec, CacheSpec, CopySpec, CrossingSpec, Exposure, Facts, Holds, Machine, PrefetchSpec, Replacement, SharedCacheSpec,
+    SharedPolicy, TlbSpec, WalkSpec,
+};
+pub use shadow::{Shadow, ShadowRow};

@@ -1,1 +1,14 @@
-//! Placeholder.
+//! The five ways of issuing system calls, and the experiments that compare them.
+
+pub mod assemble;
+pub mod batched_script;
+pub mod compare;
+pub mod exception_less;
+pub mod experiment;
+pub mod gain;
+pub mod in_kernel;
+pub mod issue;
+pub mod program;
+pub mod registry;
+pub mod settings;
+pub mod simulate;

@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 pub struct CallNumber(pub u16);
 
 impl CallNumber {
+    /// `read`.
+    pub const READ: CallNumber = CallNumber(0);
+    /// `poll`.
+    pub const POLL: CallNumber = CallNumber(7);
+
     /// Name as in `syscall_64.tbl`, or `unknown`.
     pub fn name(self) -> &'static str {
         CALL_NAMES.binary_search_by_key(&self.0, |entry| entry.0).map_or("unknown", |index| CALL_NAMES[index].1)

@@ -4,7 +4,17 @@
 pub mod block;
 pub mod calls;
 pub mod context;
+pub mod digits;
+pub mod distribution;
+pub mod estimate;
+pub mod event_queue;
+pub mod histogram;
 pub mod ids;
 pub mod layout;
+pub mod manifest;
+pub mod parallel;
+pub mod progress;
+pub mod report;
+pub mod seed;
 pub mod stack;
 pub mod workload;

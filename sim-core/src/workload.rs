@@ -252,6 +252,8 @@ pub struct Workload {
     pub connection_per_request: bool,
     /// Worker threads in the recording.
     pub threads: u32,
+    /// The server cannot have more than one event loop (redis); others get one a core.
+    pub single_threaded: bool,
     /// Client connections in the recording.
     pub connections: u32,
     /// Requests counted by replies sent in the recording.

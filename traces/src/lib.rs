@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Readers of recordings and the way from a recording to a [`sim_core::workload::Workload`].
+//!
+//! A file is opened with [`open::open`], which undoes compression and recognises the format by content ([`formats`] lists them);
+//! [`info::info`] says what is in it. Every reader reports the byte or line at which it met damage, and can be lenient: then what
+//! was understood before the damage is used and the damage is counted.
+
+pub mod capture;
+pub mod error;
+pub mod formats;
+pub mod ftrace;
+pub mod kernel_map;
+pub mod lackey;
+pub mod open;
+pub mod strace;
+pub mod synthetic;
+pub mod workload_file;
+
+pub use error::TraceError;

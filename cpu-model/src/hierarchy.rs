@@ -1,0 +1,329 @@
+//! All structures of all cores, without time: caches, TLBs, branch tables, prefetchers and the directory between cores.
+//! The same type serves the machine itself and the shadow, where each mode has structures of its own.
+
+use crate::branch::{BranchTables, Mispredicted, Prediction};
+use crate::counters::{Counters, Structure};
+use crate::directory::Directory;
+use crate::frames::Frames;
+use crate::ledger::Ledger;
+use crate::level::Level;
+use crate::machine::{CacheSpec, Machine, PrefetchSpec, SharedPolicy, WalkSpec};
+use crate::prefetch::Streams;
+use crate::tags::{FLAG, HIT, key_of};
+use crate::tlb::TlbSet;
+use sim_core::context::Context;
+use sim_core::ids::{LINE_BYTES, Line, Mode};
+use sim_core::layout::Layout;
+use sim_core::stack::Domain;
+
+/// No line, or no page: larger than any.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Who makes an access, as the structures see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who {
+    /// Mode of the counters and of structures that are private to a mode.
+    pub mode: Mode,
+    /// Evictor of what the access pushes out.
+    pub agent: u16,
+    /// The pages touched are the application's own: their TLB entries are not global.
+    pub user_pages: bool,
+}
+
+impl Who {
+    pub fn new(context: Context) -> Who {
+        let user_pages = context.mode == Mode::User || context.domain == Domain::User;
+        Who { mode: context.mode, agent: context.agent.0, user_pages }
+    }
+}
+
+/// Misses of one touch by structure, one byte each.
+pub(crate) type Missed = u64;
+
+/// One miss in a [`Missed`].
+#[inline(always)]
+pub(crate) fn one_miss(structure: Structure) -> Missed {
+    1 << (8 * structure.index())
+}
+
+/// Where a line was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    L2,
+    L3,
+    Memory,
+    /// Another core's cache.
+    Transfer,
+}
+
+/// A line access that missed the first level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Access {
+    /// From address to use.
+    pub latency: u32,
+    pub source: Source,
+    pub missed: Missed,
+    /// Evictors of the first-level, second-level and last-level miss, as far as they missed.
+    pub evictors: [u16; 3],
+}
+
+/// Instance of each structure that a mode uses: `mode & mask`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModeMasks {
+    pub l1i: usize,
+    pub l1d: usize,
+    pub l2: usize,
+    pub l3: usize,
+    pub branch: usize,
+}
+
+/// What the hierarchy needs of the machine description.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub masks: ModeMasks,
+    pub l1d_cycles: u32,
+    pub l2_cycles: u32,
+    pub l3_cycles: u32,
+    pub memory_cycles: u32,
+    pub transfer_cycles: u32,
+    pub transfer_far_cycles: u32,
+    pub stlb_cycles: u32,
+    pub policy: SharedPolicy,
+    pub shared_by: usize,
+    pub walk: WalkSpec,
+    pub prefetch: PrefetchSpec,
+}
+
+/// A line that a prefetch asked for and that may not be there yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PendingFetch {
+    pub line: Line,
+    pub ready_at: u64,
+    pub source: Source,
+    pub evictor: u16,
+}
+
+/// The private structures of one core; index 1 of an array is used only where modes are apart.
+#[derive(Clone, Debug)]
+pub(crate) struct CoreParts {
+    pub l1i: [Level; 2],
+    pub l1d: [Level; 2],
+    pub l2: [Level; 2],
+    pub tlbs: TlbSet,
+    pub branch: [BranchTables; 2],
+    pub streams: Streams,
+    pub pending: PendingFetch,
+    pub counters: Counters,
+}
+
+/// All structures of all cores.
+#[derive(Clone, Debug)]
+pub(crate) struct Hierarchy {
+    pub shape: Shape,
+    pub cores: Vec<CoreParts>,
+    /// By domain x 2 + instance.
+    pub l3: Vec<Level>,
+    pub frames: Frames,
+    pub directory: Directory,
+    pub ledger: Ledger,
+}
+
+/// The one or two instances of a cache.
+fn instances(spec: &CacheSpec) -> [Level; 2] {
+    let lines = spec.size_kib * (1024 / LINE_BYTES as u32);
+    let second = if spec.per_mode { lines } else { 0 };
+    [Level::new(lines, spec.ways, spec.replacement), Level::new(second, spec.ways, spec.replacement)]
+}
+
+impl CoreParts {
+    fn new(machine: &Machine) -> CoreParts {
+        let second = if machine.branch.per_mode { BranchTables::new(&machine.branch) } else { BranchTables::absent() };
+        CoreParts {
+            l1i: instances(&machine.l1i),
+            l1d: instances(&machine.l1d),
+            l2: instances(&machine.l2),
+            tlbs: TlbSet::new(machine),
+            branch: [BranchTables::new(&machine.branch), second],
+            streams: Streams::new(),
+            pending: PendingFetch { line: NOWHERE, ready_at: 0, source: Source::L2, evictor: 0 },
+            counters: Counters::default(),
+        }
+    }
+}
+
+impl Hierarchy {
+    /// Structures for `cores` cores of a machine that was validated.
+    pub fn new(machine: &Machine, cores: usize, layout: &Layout, seed: u64) -> Hierarchy {
+        let domains = cores.div_ceil(machine.l3.shared_by as usize);
+        let shape = Shape {
+            masks: ModeMasks {
+                l1i: usize::from(machine.l1i.per_mode),
+                l1d: usize::from(machine.l1d.per_mode),
+                l2: usize::from(machine.l2.per_mode),
+                l3: usize::from(machine.l3.per_mode),
+                branch: usize::from(machine.branch.per_mode),
+            },
+            l1d_cycles: machine.l1d.latency_cycles,
+            l2_cycles: machine.l2.latency_cycles,
+            l3_cycles: machine.l3.latency_cycles,
+            memory_cycles: machine.memory_cycles,
+            transfer_cycles: machine.transfer_cycles,
+            transfer_far_cycles: machine.transfer_far_cycles,
+            stlb_cycles: machine.stlb_latency_cycles,
+            policy: machine.l3.policy,
+            shared_by: machine.l3.shared_by as usize,
+            walk: machine.walk,
+            prefetch: machine.prefetch,
+        };
+        Hierarchy {
+            shape,
+            cores: (0..cores).map(|_| CoreParts::new(machine)).collect(),
+            l3: (0..domains).flat_map(|_| instances(&machine.l3.as_private())).collect(),
+            frames: Frames::new(layout, seed),
+            directory: Directory::new(cores),
+            ledger: Ledger::default(),
+        }
+    }
+
+    /// Forgets counts, keeps contents.
+    pub fn reset_counters(&mut self) {
+        for core in &mut self.cores {
+            core.counters = Counters::default();
+        }
+        self.ledger.reset();
+    }
+
+    /// Counts a demand miss and gives its place in a [`Missed`].
+    #[inline(always)]
+    pub fn count_miss<const LEDGER: bool>(&mut self, core: usize, who: Who, structure: Structure, evictor: u16) -> Missed {
+        self.cores[core].counters.modes[who.mode.index()].misses[structure.index()] += 1;
+        if LEDGER {
+            self.ledger.miss(structure, who.mode, evictor);
+        }
+        one_miss(structure)
+    }
+
+    /// The first level for a fetch. `None`: there.
+    #[inline(always)]
+    pub fn fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, now: u64) -> Option<Access> {
+        let part = &mut self.cores[core];
+        let level = &mut part.l1i[who.mode.index() & self.shape.masks.l1i];
+        if !level.tags.is_recent(line) && level.touch::<LEDGER>(line, who.agent) != HIT {
+            return Some(self.fetch_missed::<LEDGER, MULTI>(core, who, line));
+        }
+        if part.pending.line == line { self.late_prefetch::<LEDGER>(core, who, now) } else { None }
+    }
+
+    fn fetch_missed<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Access {
+        let level = &self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
+        let evictor = level.evictor_of::<LEDGER>(line);
+        let missed = self.count_miss::<LEDGER>(core, who, Structure::L1i, evictor);
+        let physical = self.frames.physical(line);
+        let below = self.below::<LEDGER, MULTI>(core, who, physical, true);
+        Access {
+            latency: below.latency,
+            source: below.source,
+            missed: missed + below.missed,
+            evictors: [evictor, below.evictors[0], below.evictors[1]],
+        }
+    }
+
+    /// The line was asked for by the next-line prefetch: a miss with the rest of its latency when it is not there yet.
+    fn late_prefetch<const LEDGER: bool>(&mut self, core: usize, who: Who, now: u64) -> Option<Access> {
+        let pending = self.cores[core].pending;
+        self.cores[core].pending.line = NOWHERE;
+        if pending.ready_at <= now {
+            return None;
+        }
+        let missed = self.count_miss::<LEDGER>(core, who, Structure::L1i, pending.evictor);
+        let latency = (pending.ready_at - now) as u32;
+        Some(Access { latency, source: pending.source, missed, evictors: [pending.evictor, 0, 0] })
+    }
+
+    /// The first level for data. `None`: there, and for a store owned.
+    #[inline(always)]
+    pub fn data<const LEDGER: bool, const MULTI: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        store: bool,
+    ) -> Option<Access> {
+        let level = &mut self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d];
+        if !level.tags.is_recent(line) {
+            let victim = level.touch::<LEDGER>(line, who.agent);
+            if victim != HIT {
+                return Some(self.data_missed::<LEDGER, MULTI>(core, who, line, store, victim));
+            }
+        }
+        if store { self.store_hit::<LEDGER, MULTI>(core, who, line) } else { None }
+    }
+
+    #[inline(always)]
+    fn store_hit<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Option<Access> {
+        let tags = &mut self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d].tags;
+        if tags.recent_tag(line) & FLAG != 0 {
+            return None;
+        }
+        tags.flag_recent(line);
+        if !MULTI {
+            return None;
+        }
+        let physical = self.frames.physical(line);
+        let latency = self.own::<LEDGER>(core, line, physical)?;
+        Some(Access { latency, source: Source::Transfer, missed: 0, evictors: [0; 3] })
+    }
+
+    fn data_missed<const LEDGER: bool, const MULTI: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        store: bool,
+        victim: u32,
+    ) -> Access {
+        let instance = who.mode.index() & self.shape.masks.l1d;
+        let evictor = self.cores[core].l1d[instance].evictor_of::<LEDGER>(line);
+        let missed = self.count_miss::<LEDGER>(core, who, Structure::L1d, evictor);
+        let physical = self.frames.physical(line);
+        let mut below = self.below::<LEDGER, MULTI>(core, who, physical, true);
+        if victim & FLAG != 0 {
+            self.write_back::<LEDGER, MULTI>(core, who, key_of(victim));
+        }
+        if self.shape.prefetch.data_streamer {
+            self.stream::<LEDGER, MULTI>(core, who, physical);
+        }
+        if store {
+            self.cores[core].l1d[instance].tags.set_flag(line, true);
+            if MULTI && let Some(latency) = self.own::<LEDGER>(core, line, physical) {
+                below.latency = below.latency.max(latency);
+                below.source = Source::Transfer;
+            }
+        }
+        Access {
+            latency: below.latency,
+            source: below.source,
+            missed: missed + below.missed,
+            evictors: [evictor, below.evictors[0], below.evictors[1]],
+        }
+    }
+
+    /// Follows a change of line; `None` when it was predicted right or had nothing to predict.
+    #[inline(always)]
+    pub fn branch<const LEDGER: bool>(&mut self, core: usize, who: Who, from: Line, to: Line) -> Option<Mispredicted> {
+        let mode = who.mode.index();
+        let part = &mut self.cores[core];
+        match part.branch[mode & self.shape.masks.branch].follow::<LEDGER>(from, to, who.agent) {
+            Prediction::None => None,
+            Prediction::Right => {
+                part.counters.modes[mode].references[Structure::Branch.index()] += 1;
+                None
+            }
+            Prediction::Wrong(wrong) => {
+                part.counters.modes[mode].references[Structure::Branch.index()] += 1;
+                self.count_miss::<LEDGER>(core, who, Structure::Branch, wrong.evictor);
+                Some(wrong)
+            }
+        }
+    }
+}

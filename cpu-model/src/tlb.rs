@@ -1,0 +1,274 @@
+//! Translation: first-level TLBs per page size, a shared second level, and walks that read page-table lines through the caches.
+//!
+//! A key is the number of a 4 KiB page, or that of a 2 MiB page with a bit set, so that one array can hold both. The flag of an entry
+//! says that it is global: a kernel page, which survives a switch of address spaces on a kernel without page-table isolation.
+
+use crate::counters::Structure;
+use crate::frames::table_line;
+use crate::hierarchy::{Hierarchy, Missed, NOWHERE, Who};
+use crate::level::Level;
+use crate::machine::{Holds, Machine, Replacement, TlbSpec};
+use crate::tags::{FLAG, HIT, TagArray};
+use sim_core::ids::{CHUNK_LINES, Line, PAGE_LINES};
+
+/// Distinguishes a 2 MiB page's key; pages of 4 KiB need 24 bits.
+const LARGE_KEY: u32 = 1 << 24;
+
+/// Where a TLB keeps 2 MiB pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LargePages {
+    /// In an array of their own.
+    Apart,
+    /// In the same entries as 4 KiB pages.
+    Together,
+    /// Nowhere: they are cut into 4 KiB pieces.
+    Cut,
+}
+
+/// The instances of a first-level TLB.
+#[derive(Clone, Debug)]
+struct Front {
+    small: [Level; 2],
+    large: [Level; 2],
+    policy: LargePages,
+    small_mask: usize,
+    large_mask: usize,
+    /// 4 KiB page of the last access: still the most recent entry of its set.
+    last_page: u32,
+}
+
+/// All TLBs of one core.
+#[derive(Clone, Debug)]
+pub(crate) struct TlbSet {
+    instruction: Front,
+    data: Front,
+    second: [Level; 2],
+    second_mask: usize,
+    second_small: bool,
+    second_large: bool,
+    /// 2 MiB regions whose directory entry the paging-structure cache holds.
+    directory: TagArray,
+}
+
+/// One read of a walk.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WalkRead {
+    pub line: u32,
+    pub missed: Missed,
+}
+
+/// A translation that missed the first level.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Translation {
+    pub latency: u32,
+    /// Misses in TLBs alone; the walk's reads have their own.
+    pub missed: Missed,
+    pub front: Structure,
+    pub front_evictor: u16,
+    /// Latency up to the second level's answer and its evictor, when it was asked and missed.
+    pub second: Option<(u32, u16)>,
+    /// Reads of the walk, the leaf first; as many as `walk_reads`.
+    pub walk: [WalkRead; 4],
+    pub walk_reads: usize,
+}
+
+fn instances(spec: &TlbSpec) -> [Level; 2] {
+    let second = if spec.per_mode { spec.entries } else { 0 };
+    [Level::new(spec.entries, spec.ways, Replacement::Lru), Level::new(second, spec.ways, Replacement::Lru)]
+}
+
+impl Front {
+    fn new(small: &TlbSpec, large: &TlbSpec) -> Front {
+        let policy = match (small.holds, large.entries) {
+            (Holds::Both, _) => LargePages::Together,
+            (_, 0) => LargePages::Cut,
+            _ => LargePages::Apart,
+        };
+        Front {
+            small: instances(small),
+            large: instances(large),
+            policy,
+            small_mask: usize::from(small.per_mode),
+            large_mask: usize::from(large.per_mode),
+            last_page: NOWHERE,
+        }
+    }
+
+    /// The array and the key that translate a line.
+    #[inline(always)]
+    fn place(&mut self, mode: usize, line: Line, large: bool) -> (&mut Level, u32) {
+        if !large || self.policy == LargePages::Cut {
+            return (&mut self.small[mode & self.small_mask], line / PAGE_LINES);
+        }
+        let key = (line / CHUNK_LINES) | LARGE_KEY;
+        match self.policy {
+            LargePages::Apart => (&mut self.large[mode & self.large_mask], key),
+            _ => (&mut self.small[mode & self.small_mask], key),
+        }
+    }
+
+    fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
+        self.small.iter_mut().chain(&mut self.large).filter(|level| !level.tags.is_absent())
+    }
+}
+
+impl TlbSet {
+    pub fn new(machine: &Machine) -> TlbSet {
+        let present = machine.stlb.entries > 0;
+        TlbSet {
+            instruction: Front::new(&machine.itlb, &machine.itlb_large),
+            data: Front::new(&machine.dtlb, &machine.dtlb_large),
+            second: instances(&machine.stlb),
+            second_mask: usize::from(machine.stlb.per_mode),
+            second_small: present && machine.stlb.holds != Holds::Large,
+            second_large: present && machine.stlb.holds != Holds::Small,
+            directory: TagArray::new(machine.walk.directory_entries, machine.walk.directory_entries.max(1), Replacement::Lru),
+        }
+    }
+
+    /// Forgets which pages were touched last: needed after a flush and when the mode changes.
+    pub fn forget_recent(&mut self) {
+        self.instruction.last_page = NOWHERE;
+        self.data.last_page = NOWHERE;
+    }
+
+    fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
+        let second = self.second.iter_mut().filter(|level| !level.tags.is_absent());
+        self.instruction.levels().chain(self.data.levels()).chain(second)
+    }
+
+    /// Flushes all entries, or the ones that are not global.
+    pub fn flush<const LEDGER: bool>(&mut self, keep_global: bool) {
+        for level in self.levels() {
+            level.flush::<LEDGER>(|tag| !keep_global || tag & FLAG == 0);
+        }
+        self.directory.remove_where(|_| true, |_| {});
+        self.forget_recent();
+    }
+
+    /// Takes one page out of all TLBs, whatever its size.
+    pub fn invalidate<const LEDGER: bool>(&mut self, line: Line) {
+        for level in self.levels() {
+            for key in [line / PAGE_LINES, (line / CHUNK_LINES) | LARGE_KEY] {
+                level.take::<LEDGER>(key, sim_core::context::Agent::FLUSH.0);
+            }
+        }
+        self.forget_recent();
+    }
+}
+
+impl Hierarchy {
+    /// Translates a line for a fetch or a data access. `None`: the first-level TLB has the page.
+    #[inline(always)]
+    pub fn translate<const LEDGER: bool, const MULTI: bool, const FETCH: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+    ) -> Option<Translation> {
+        let page = line / PAGE_LINES;
+        let tlbs = &mut self.cores[core].tlbs;
+        let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
+        if front.last_page == page {
+            return None;
+        }
+        front.last_page = page;
+        let large = self.frames.is_large(line);
+        let (level, key) = front.place(who.mode.index(), line, large);
+        if level.tags.is_recent(key) || level.touch::<LEDGER>(key, who.agent) == HIT {
+            return None;
+        }
+        Some(self.translate_missed::<LEDGER, MULTI, FETCH>(core, who, line, large))
+    }
+
+    fn translate_missed<const LEDGER: bool, const MULTI: bool, const FETCH: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        large: bool,
+    ) -> Translation {
+        let mode = who.mode.index();
+        let structure = if FETCH { Structure::Itlb } else { Structure::Dtlb };
+        let global = self.frames.is_global(line, who.user_pages);
+        let tlbs = &mut self.cores[core].tlbs;
+        let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
+        let (level, key) = front.place(mode, line, large);
+        if global {
+            level.tags.flag_recent(key);
+        }
+        let front_evictor = level.evictor_of::<LEDGER>(key);
+        let missed = self.count_miss::<LEDGER>(core, who, structure, front_evictor);
+        let mut translation = Translation {
+            latency: 0,
+            missed,
+            front: structure,
+            front_evictor,
+            second: None,
+            walk: Default::default(),
+            walk_reads: 0,
+        };
+        if !self.ask_second::<LEDGER>(core, who, line, large, global, &mut translation) {
+            self.walk::<LEDGER, MULTI>(core, who, line, large, &mut translation);
+        }
+        translation
+    }
+
+    /// The second-level TLB, if the machine has one for the page size. Returns whether it had the page.
+    fn ask_second<const LEDGER: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        large: bool,
+        global: bool,
+        translation: &mut Translation,
+    ) -> bool {
+        let mode = who.mode.index();
+        let part = &mut self.cores[core];
+        if !(if large { part.tlbs.second_large } else { part.tlbs.second_small }) {
+            return false;
+        }
+        part.counters.modes[mode].references[Structure::Stlb.index()] += 1;
+        let key = if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES };
+        let level = &mut part.tlbs.second[mode & part.tlbs.second_mask];
+        let hit = level.touch::<LEDGER>(key, who.agent) == HIT;
+        if global {
+            level.tags.flag_recent(key);
+        }
+        translation.latency = self.shape.stlb_cycles;
+        if !hit {
+            let evictor = level.evictor_of::<LEDGER>(key);
+            translation.second = Some((translation.latency, evictor));
+            translation.missed += self.count_miss::<LEDGER>(core, who, Structure::Stlb, evictor);
+        }
+        hit
+    }
+
+    /// Reads the page-table lines that the paging-structure cache does not spare, from the root to the leaf.
+    fn walk<const LEDGER: bool, const MULTI: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        large: bool,
+        translation: &mut Translation,
+    ) {
+        let spec = self.shape.walk;
+        let leaf = u32::from(large);
+        let directory = &mut self.cores[core].tlbs.directory;
+        let spared = !large && !directory.is_absent() && directory.touch(line / CHUNK_LINES) == HIT;
+        let levels = if large { spec.levels_large } else { spec.levels_small };
+        let reads = if spared { 1 } else { levels };
+        translation.latency += spec.fixed_cycles;
+        translation.walk_reads = reads as usize;
+        for read in (0..reads).rev() {
+            let table = table_line(line, leaf + read);
+            self.cores[core].counters.modes[who.mode.index()].references[Structure::L1d.index()] += 1;
+            let access = self.data::<LEDGER, MULTI>(core, who, table, false);
+            let (latency, missed) = access.map_or((self.shape.l1d_cycles, 0), |access| (access.latency, access.missed));
+            translation.latency += latency;
+            translation.walk[read as usize] = WalkRead { line: table, missed };
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! From samples to a report.
+
+use crate::experiment::Settings;
+use crate::registry::Mechanism;
+use crate::simulate::{Sample, Split};
+use cpu_model::{Counters, Structure};
+use os_model::stats::BatchLimit;
+use sim_core::histogram::LatencyHistogram;
+use sim_core::ids::{Cycles, Mode};
+use sim_core::report::{
+    BatchDepth, CallRow, CoreWindow, CoresUsed, Estimate, EvictorRow, IndirectByMode, LatencyMicroseconds, LimitedBy, Manifest,
+    MissesPerKiloInstruction, ModeReport, Modes, PerRequest, RunReport, ShadowRow, StackReport, Window,
+};
+use sim_core::stack::{Component, CycleStack, Domain};
+use sim_core::workload::{Program, Workload};
+use std::collections::BTreeMap;
+
+/// All samples of one mechanism added up.
+#[derive(Debug)]
+pub struct Totals {
+    /// Replies.
+    pub replies: u64,
+    /// Window cycles summed over cores and samples.
+    pub core_cycles: Cycles,
+    /// Cycle stack.
+    pub stack: CycleStack,
+    /// Counters.
+    pub counters: Counters,
+    /// Indirect cycles by mode index.
+    pub indirect: [Cycles; 2],
+}
+
+impl Totals {
+    /// Adds samples up, in order.
+    pub fn of(samples: &[Sample]) -> Totals {
+        let mut totals =
+            Totals { replies: 0, core_cycles: 0, stack: CycleStack::default(), counters: Counters::default(), indirect: [0; 2] };
+        for sample in samples {
+            totals.replies += sample.replies;
+            totals.stack.merge(&sample.stack);
+            totals.counters.merge(&sample.counters);
+            for mode in Mode::ALL {
+                totals.indirect[mode.index()] += sample.ledger.indirect_cycles(mode);
+            }
+        }
+        totals.core_cycles = totals.stack.total();
+        totals
+    }
+
+    /// A sum per request.
+    pub fn per_request(&self, sum: u64) -> f64 {
+        sum as f64 / self.replies.max(1) as f64
+    }
+}
+
+/// Replies per second in each sample.
+pub fn throughputs(samples: &[Sample], settings: &Settings) -> Vec<f64> {
+    let hertz = f64::from(settings.machine.frequency_mhz) * 1e6;
+    samples.iter().map(|sample| sample.replies as f64 * hertz / sample.window_cycles.max(1) as f64).collect()
+}
+
+/// The report of one mechanism, without what needs the baseline.
+pub fn report(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    manifest: &Manifest,
+    samples: &[Sample],
+) -> RunReport {
+    let totals = Totals::of(samples);
+    let per = |sum: u64| totals.per_request(sum);
+    let sum = |of: fn(&Sample) -> u64| per(samples.iter().map(of).sum());
+    let calls = sum(|sample| sample.calls.iter().sum());
+    let busy = totals.core_cycles - totals.stack.get(Component::Idle);
+    RunReport {
+        workload: workload.name.clone(),
+        machine: settings.machine.name.clone(),
+        kernel: settings.kernel.name.clone(),
+        mechanism: mechanism.name().into(),
+        cores: settings.run.cores,
+        connections: if workload.program == Program::Sequential { 0 } else { settings.run.connections },
+        seed: settings.run.seed,
+        reps: samples.len() as u32,
+        requests: totals.replies,
+        manifest: manifest.clone(),
+        why: String::new(),
+        throughput_rps: throughput(samples, settings),
+        latency_us: latency(samples, settings),
+        modes: modes(&totals.counters),
+        cycle_stack: StackReport::per_request(&totals.stack, totals.replies.max(1)),
+        per_request: PerRequest {
+            instructions_user: per(totals.counters.mode(Mode::User).instructions),
+            instructions_kernel: per(totals.counters.mode(Mode::Kernel).instructions),
+            cycles_total: per(totals.core_cycles),
+            syscalls: calls,
+            crossings: sum(|sample| sample.crossings),
+            context_switches: sum(|sample| sample.context_switches),
+            direct_cycles: per(totals.stack.direct()),
+            indirect_cycles: per(totals.indirect[0] + totals.indirect[1]),
+            mechanism_cycles: per(totals.stack.domain(Domain::Mechanism)),
+        },
+        syscalls_per_reply: calls,
+        indirect_by_mode: IndirectByMode { user: per(totals.indirect[0]), kernel: per(totals.indirect[1]) },
+        per_call: per_call(samples, &totals),
+        evictors: evictors(samples),
+        shadow: shadow(samples),
+        batch: batch(samples),
+        limited_by: Some(limited_by(samples, &totals)),
+        cpu_us_per_request: per(busy) / f64::from(settings.machine.frequency_mhz),
+        synthetic_cycle_share: samples.iter().map(|sample| sample.synthetic_cycles).sum::<u64>() as f64 / busy.max(1) as f64,
+        cores_used: cores_used(&totals, settings),
+        core_split: samples.first().map(|sample| split(&sample.split, settings)).unwrap_or_default(),
+        mechanism_memory_bytes: samples.first().map_or(0, |sample| sample.memory_bytes),
+        window: Some(window(samples)),
+        notes: notes(samples),
+        ..RunReport::default()
+    }
+}
+
+fn throughput(samples: &[Sample], settings: &Settings) -> Estimate {
+    let rates = throughputs(samples, settings);
+    if let ([_], [sample]) = (&rates[..], samples) {
+        // one repetition: batch means inside the run
+        const BATCHES: usize = 10;
+        let hertz = f64::from(settings.machine.frequency_mhz) * 1e6;
+        let batched = sim_core::estimate::batched_rate(&sample.reply_times, 0, sample.window_cycles, BATCHES);
+        let estimate = Estimate::of(&batched.iter().map(|rate| rate * hertz).collect::<Vec<_>>());
+        return Estimate { mean: rates[0], ..estimate };
+    }
+    Estimate::of(&rates)
+}
+
+fn latency(samples: &[Sample], settings: &Settings) -> LatencyMicroseconds {
+    let mut all = LatencyHistogram::new();
+    for sample in samples {
+        all.merge(&sample.latency);
+    }
+    all.microseconds(u64::from(settings.machine.frequency_mhz) * 1_000_000)
+}
+
+fn modes(counters: &Counters) -> Modes {
+    let mut modes = Modes::default();
+    for mode in Mode::ALL {
+        let own = counters.mode(mode);
+        let rate = |structure: Structure| own.misses[structure.index()] as f64 * 1000.0 / own.instructions as f64;
+        *modes.get_mut(mode) = ModeReport {
+            instructions: own.instructions,
+            cycles: own.cycles,
+            cpi: own.cycles as f64 / own.instructions as f64,
+            misses_per_kinstr: MissesPerKiloInstruction {
+                l1i: rate(Structure::L1i),
+                l1d: rate(Structure::L1d),
+                l2: rate(Structure::L2),
+                l3: rate(Structure::L3),
+                itlb: rate(Structure::Itlb),
+                dtlb: rate(Structure::Dtlb),
+                stlb: rate(Structure::Stlb),
+                branch: rate(Structure::Branch),
+            },
+        };
+    }
+    modes
+}
+
+fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
+    let mut rows: BTreeMap<u16, (u64, u64, Cycles)> = BTreeMap::new();
+    for sample in samples {
+        for (number, count) in sample.calls.iter().enumerate().filter(|(_, count)| **count > 0) {
+            rows.entry(number as u16).or_default().0 += count;
+        }
+        for (agent, counters) in &sample.agents {
+            if let Some(call) = agent.as_call() {
+                let row = rows.entry(call.0).or_default();
+                row.1 += counters.instructions;
+                row.2 += counters.cycles;
+            }
+        }
+    }
+    let row = |(number, (count, instructions, cycles)): (u16, (u64, u64, Cycles))| CallRow {
+        call: sim_core::calls::CallNumber(number).name().into(),
+        issued_per_request: totals.per_request(count),
+        instructions_per_call: instructions as f64 / count.max(1) as f64,
+        cycles_per_call: cycles as f64 / count.max(1) as f64,
+    };
+    rows.into_iter().filter(|(_, counts)| counts.0 > 0).map(row).collect()
+}
+
+/// Ledger rows by (structure, mode, evictor): what the same mode pushed out is one row, `same`.
+fn evictors(samples: &[Sample]) -> Vec<EvictorRow> {
+    let mut rows: BTreeMap<(Structure, Mode, (u16, String)), (u64, Cycles)> = BTreeMap::new();
+    for sample in samples {
+        for row in &sample.ledger.rows {
+            let same = row.evictor.mode() == Some(row.mode);
+            let evictor = if same { (u16::MAX, "same".to_string()) } else { (row.evictor.0, row.evictor.name()) };
+            let sums = rows.entry((row.structure, row.mode, evictor)).or_default();
+            sums.0 += row.misses;
+            sums.1 += row.cycles;
+        }
+    }
+    let row = |((structure, mode, (_, evictor)), (misses, cycles)): ((Structure, Mode, (u16, String)), (u64, Cycles))| EvictorRow {
+        structure: structure.name().into(),
+        mode,
+        evictor,
+        misses,
+        cycles,
+    };
+    rows.into_iter().map(row).collect()
+}
+
+fn shadow(samples: &[Sample]) -> Option<Vec<ShadowRow>> {
+    let mut rows: BTreeMap<(Structure, Mode), [u64; 3]> = BTreeMap::new();
+    for sample in samples {
+        for row in &sample.shadow {
+            let sums = rows.entry((row.structure, row.mode)).or_default();
+            sums[0] += row.misses_alone;
+            sums[1] += row.destructive;
+            sums[2] += row.constructive;
+        }
+    }
+    let row = |((structure, mode), sums): ((Structure, Mode), [u64; 3])| ShadowRow {
+        structure: structure.name().into(),
+        mode,
+        misses_alone: sums[0],
+        destructive: sums[1],
+        constructive: sums[2],
+    };
+    (!rows.is_empty()).then(|| rows.into_iter().map(row).collect())
+}
+
+fn batch(samples: &[Sample]) -> BatchDepth {
+    let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut limits: BTreeMap<BatchLimit, u64> = BTreeMap::new();
+    for entry in samples.iter().flat_map(|sample| &sample.batches) {
+        *sizes.entry(entry.size).or_default() += entry.count;
+        *limits.entry(entry.limit).or_default() += entry.count;
+    }
+    let count: u64 = sizes.values().sum();
+    if count == 0 {
+        return BatchDepth { mean: 1.0, p50: 1.0, p99: 1.0, max: 1.0, limited_by: "mechanism".into() };
+    }
+    let calls: u64 = sizes.iter().map(|(size, count)| u64::from(*size) * count).sum();
+    let percentile = |permille: u64| {
+        let mut seen = 0;
+        let found = sizes.iter().find(|(_, times)| {
+            seen += **times;
+            seen * 1000 >= count * permille
+        });
+        found.map_or(0.0, |(size, _)| f64::from(*size))
+    };
+    let most = limits.iter().max_by_key(|(limit, times)| (**times, std::cmp::Reverse(**limit))).map(|(limit, _)| limit.name());
+    BatchDepth {
+        mean: calls as f64 / count as f64,
+        p50: percentile(500),
+        p99: percentile(990),
+        max: sizes.keys().last().map_or(0.0, |size| f64::from(*size)),
+        limited_by: most.unwrap_or("mechanism").into(),
+    }
+}
+
+/// A server whose busiest core is busy 95 % of the time is the limit; else the link when it is that busy; else the clients, by their
+/// processors, their number or their think time.
+fn limited_by(samples: &[Sample], totals: &Totals) -> LimitedBy {
+    const BUSY_PERMILLE: u64 = 950;
+    let server_busy = samples.iter().any(|sample| {
+        sample.stacks.iter().any(|stack| {
+            let all = stack.total().max(1);
+            (all - stack.get(Component::Idle)) * 1000 >= all * BUSY_PERMILLE
+        })
+    });
+    let link = samples.iter().map(|sample| sample.utilisation_permille.0).max().unwrap_or(0);
+    if server_busy || totals.replies == 0 {
+        LimitedBy::Server
+    } else if link >= BUSY_PERMILLE {
+        LimitedBy::Link
+    } else {
+        LimitedBy::Client
+    }
+}
+
+fn cores_used(totals: &Totals, settings: &Settings) -> CoresUsed {
+    let all = totals.core_cycles.max(1) as f64;
+    let share = |cycles: Cycles| cycles as f64 * f64::from(settings.run.cores) / all;
+    CoresUsed {
+        user: share(totals.counters.mode(Mode::User).cycles),
+        kernel: share(totals.counters.mode(Mode::Kernel).cycles),
+        idle: share(totals.stack.get(Component::Idle)),
+        client: share(totals.stack.get(Component::Client)),
+    }
+}
+
+fn split(cumulated: &[Split], settings: &Settings) -> Vec<CoreWindow> {
+    let mut before = Split::default();
+    let frequency = f64::from(settings.machine.frequency_mhz);
+    let mut windows = Vec::new();
+    for upto in cumulated {
+        let user = upto.user - before.user;
+        let kernel = upto.kernel - before.kernel;
+        let client = upto.client - before.client;
+        let idle = upto.idle.saturating_sub(before.idle);
+        let all = (user + kernel + client + idle).max(1) as f64;
+        windows.push(CoreWindow {
+            start_us: before.end as f64 / frequency,
+            end_us: upto.end as f64 / frequency,
+            user: user as f64 / all,
+            kernel: kernel as f64 / all,
+            idle: idle as f64 / all,
+            client: client as f64 / all,
+        });
+        before = *upto;
+    }
+    windows
+}
+
+fn window(samples: &[Sample]) -> Window {
+    Window {
+        opened_by: "at least two requests a connection, then two batches in a row within 3 % of each other, at most ten batches"
+            .into(),
+        warm_up_requests: samples.iter().map(|sample| sample.warm_up_replies).sum(),
+        warm_up_cycles: samples.iter().map(|sample| sample.warm_up_cycles).sum(),
+        measured_cycles: samples.iter().map(|sample| sample.window_cycles).sum(),
+    }
+}
+
+fn notes(samples: &[Sample]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let refused: u64 = samples.iter().map(|sample| sample.refused_arrivals).sum();
+    if refused > 0 {
+        notes.push(format!("{refused} arrivals found no free connection and were refused: offer more connections or a lower rate"));
+    }
+    let dropped: u64 = samples.iter().map(|sample| sample.dropped_packets).sum();
+    if dropped > 0 {
+        notes.push(format!("{dropped} packets were lost to full receive rings and sent again"));
+    }
+    notes
+}

@@ -1,0 +1,267 @@
+//! Experiments: one mechanism over several seeds, or all of them side by side under the same seeds.
+
+use crate::assemble::{self, Totals, throughputs};
+use crate::experiment::{Settings, SettingsError};
+use crate::gain;
+use crate::registry::Mechanism;
+use crate::simulate::{Sample, SimulationError, default_requests, simulate};
+use sim_core::estimate::{Decision, StoppingRule, paired_ratio};
+use sim_core::manifest::{Manifest, PartsHash};
+use sim_core::parallel::{self, Outcome, Sweep};
+use sim_core::progress::Progress;
+use sim_core::report::{Comparison, ExposureRange, LimitedBy, RunReport};
+use sim_core::workload::{Program, Workload};
+use std::sync::atomic::AtomicBool;
+
+/// How an experiment is carried out; nothing here changes a result.
+pub struct Job<'a> {
+    /// Host threads; 0: all.
+    pub threads: usize,
+    /// Told what is done.
+    pub progress: &'a dyn Progress,
+    /// Set to stop.
+    pub cancel: &'a AtomicBool,
+    /// Canonical command for the manifest.
+    pub command: String,
+}
+
+/// An experiment that failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ExperimentError {
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// A simulation.
+    #[error("{mechanism}, seed {seed}: {source}")]
+    Simulation {
+        /// The mechanism.
+        mechanism: &'static str,
+        /// The seed.
+        seed: u64,
+        /// What went wrong.
+        source: SimulationError,
+    },
+    /// Host threads could not be started.
+    #[error("cannot start {threads} host threads: {cause}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// What the host said.
+        cause: String,
+    },
+    /// Stopped from outside.
+    #[error("interrupted")]
+    Cancelled,
+    /// The workload has nothing to run.
+    #[error("the workload has no complete request: nothing can be simulated. `ringscope trace info FILE` says what was understood")]
+    Empty,
+}
+
+/// Seeds that are simulated before the interval is looked at.
+const FIRST_SEEDS: u32 = 4;
+/// Seeds at most when the settings leave the number open.
+const MOST_SEEDS: u32 = 12;
+
+/// One simulation to do.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    mechanism: Mechanism,
+    seed: u64,
+    exposure_permille: Option<u32>,
+}
+
+/// Runs one mechanism.
+///
+/// # Errors
+/// Settings out of range, a simulation that failed, or an interruption.
+pub fn run(workload: &Workload, settings: &Settings, mechanism: Mechanism, job: &Job) -> Result<RunReport, ExperimentError> {
+    check(workload, settings)?;
+    let manifest = manifest(workload, settings, job);
+    if let Some(reason) = mechanism.inapplicable(workload) {
+        return Ok(inapplicable(workload, settings, mechanism, &manifest, &reason));
+    }
+    let samples = sample(workload, settings, &[mechanism], job)?;
+    let mut report = assemble::report(workload, settings, mechanism, &manifest, &samples[0]);
+    report.why = gain::what_costs_most(&report);
+    Ok(report)
+}
+
+/// Runs several mechanisms under the same seeds. The baseline, `sync`, is run too if it is not in the list.
+///
+/// # Errors
+/// Settings out of range, a simulation that failed, or an interruption.
+pub fn compare(
+    workload: &Workload,
+    settings: &Settings,
+    mechanisms: &[Mechanism],
+    job: &Job,
+) -> Result<Comparison, ExperimentError> {
+    check(workload, settings)?;
+    let manifest = manifest(workload, settings, job);
+    let mut wanted = vec![Mechanism::BASELINE];
+    wanted.extend(mechanisms.iter().copied().filter(|mechanism| *mechanism != Mechanism::BASELINE));
+    let applicable: Vec<Mechanism> =
+        wanted.iter().copied().filter(|mechanism| mechanism.inapplicable(workload).is_none()).collect();
+    let samples = sample(workload, settings, &applicable, job)?;
+    let ranges = if settings.run.exposure_range { exposure_ranges(workload, settings, &applicable, job)? } else { Vec::new() };
+    let base = throughputs(&samples[0], settings);
+    let base_totals = Totals::of(&samples[0]);
+    let mut results: Vec<RunReport> = Vec::new();
+    for mechanism in wanted {
+        let Some(position) = applicable.iter().position(|other| *other == mechanism) else {
+            let reason = mechanism.inapplicable(workload).unwrap_or_default();
+            results.push(inapplicable(workload, settings, mechanism, &manifest, &reason));
+            continue;
+        };
+        let own = &samples[position];
+        let mut report = assemble::report(workload, settings, mechanism, &manifest, own);
+        report.speedup_vs_sync = Some(paired_ratio(&throughputs(own, settings), &base));
+        report.gain_parts = Some(gain::parts(&base_totals, &Totals::of(own)));
+        report.exposure_range = ranges.get(position).copied();
+        let baseline = results.first().unwrap_or(&report);
+        report.why = gain::explain(baseline, &report);
+        results.push(report);
+    }
+    let notes = comparison_notes(&results);
+    Comparison::new(results, notes).ok_or(ExperimentError::Empty)
+}
+
+fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError> {
+    settings.validate()?;
+    if !workload.classes.iter().any(|class| class.chains.iter().any(|chain| !chain.steps.is_empty())) {
+        return Err(ExperimentError::Empty);
+    }
+    Ok(())
+}
+
+fn manifest(workload: &Workload, settings: &Settings, job: &Job) -> Manifest {
+    let config_hash = PartsHash::new().serialized("settings", settings).map(PartsHash::finish).unwrap_or_default();
+    Manifest {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: job.command.clone(),
+        config_hash,
+        trace_hash: workload.source.sha256.clone(),
+    }
+}
+
+fn inapplicable(workload: &Workload, settings: &Settings, mechanism: Mechanism, manifest: &Manifest, reason: &str) -> RunReport {
+    let common = RunReport {
+        workload: workload.name.clone(),
+        machine: settings.machine.name.clone(),
+        kernel: settings.kernel.name.clone(),
+        cores: settings.run.cores,
+        connections: if workload.program == Program::Sequential { 0 } else { settings.run.connections },
+        seed: settings.run.seed,
+        manifest: manifest.clone(),
+        ..RunReport::default()
+    };
+    RunReport::not_applicable(&common, mechanism.name(), reason)
+}
+
+/// Samples by mechanism, the same seeds for each: as many as the settings say or as the interval needs.
+fn sample(
+    workload: &Workload,
+    settings: &Settings,
+    mechanisms: &[Mechanism],
+    job: &Job,
+) -> Result<Vec<Vec<Sample>>, ExperimentError> {
+    let fixed = settings.run.reps;
+    let first = if fixed > 0 { fixed } else { FIRST_SEEDS };
+    let mut samples: Vec<Vec<Sample>> = mechanisms.iter().map(|_| Vec::new()).collect();
+    let mut seeds = 0;
+    let mut wanted = first;
+    while seeds < wanted {
+        let points: Vec<Point> = (seeds..wanted)
+            .flat_map(|rep| mechanisms.iter().map(move |mechanism| (rep, *mechanism)))
+            .map(|(rep, mechanism)| Point { mechanism, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
+            .collect();
+        for (point, sample) in points.iter().zip(simulate_all(workload, settings, &points, job)?) {
+            let position = mechanisms.iter().position(|mechanism| *mechanism == point.mechanism).unwrap_or(0);
+            samples[position].push(sample);
+        }
+        seeds = wanted;
+        if fixed == 0 && !precise(workload, settings, &samples) && seeds < MOST_SEEDS {
+            wanted = (seeds + FIRST_SEEDS).min(MOST_SEEDS);
+        }
+    }
+    Ok(samples)
+}
+
+/// True when every mechanism's interval (of the speed-up, or of the throughput when there is one mechanism) is narrow enough.
+fn precise(workload: &Workload, settings: &Settings, samples: &[Vec<Sample>]) -> bool {
+    let requests_min = if workload.program == Program::Sequential { 1 } else { 1000 };
+    let rule = StoppingRule { requests_min, n_max: u64::from(MOST_SEEDS), ..StoppingRule::default() };
+    let base = throughputs(&samples[0], settings);
+    samples.iter().enumerate().all(|(position, own)| {
+        let rates = throughputs(own, settings);
+        let alone = samples.len() == 1 && position == 0;
+        let estimate = if alone { sim_core::estimate::Estimate::of(&rates) } else { paired_ratio(&rates, &base) };
+        let requests = own.iter().map(|sample| sample.replies).sum();
+        rule.decide(&estimate, requests) != Decision::Continue
+    })
+}
+
+/// The speed-up at both ends of what is known of the exposure of instruction misses, one seed each.
+fn exposure_ranges(
+    workload: &Workload,
+    settings: &Settings,
+    mechanisms: &[Mechanism],
+    job: &Job,
+) -> Result<Vec<ExposureRange>, ExperimentError> {
+    let points: Vec<Point> = [500, 1000]
+        .into_iter()
+        .flat_map(|exposure| mechanisms.iter().map(move |mechanism| (exposure, *mechanism)))
+        .map(|(exposure, mechanism)| Point { mechanism, seed: settings.run.seed, exposure_permille: Some(exposure) })
+        .collect();
+    let samples = simulate_all(workload, settings, &points, job)?;
+    let rates = throughputs(&samples, settings);
+    let count = mechanisms.len();
+    let speedup = |end: usize, position: usize| rates[end * count + position] / rates[end * count];
+    Ok((0..count).map(|position| ExposureRange { low: speedup(0, position), high: speedup(1, position) }).collect())
+}
+
+/// Simulates points in parallel; results in the order of the points whatever the threads.
+fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job: &Job) -> Result<Vec<Sample>, ExperimentError> {
+    let sweep = Sweep {
+        threads: (job.threads > 0).then_some(job.threads),
+        cancel: job.cancel,
+        progress: job.progress,
+        what: "simulations",
+    };
+    let work = |_: usize, point: &Point| {
+        let mut own = settings.clone();
+        if let Some(exposure) = point.exposure_permille {
+            own.machine.exposure.instruction_permille_user = exposure;
+            own.machine.exposure.instruction_permille_kernel = exposure;
+        }
+        if own.run.requests == 0 {
+            own.run.requests = default_requests(workload);
+        }
+        let sample = simulate(workload, &own, point.mechanism, point.seed);
+        sample.map_err(|source| ExperimentError::Simulation { mechanism: point.mechanism.name(), seed: point.seed, source })
+    };
+    let outcomes = parallel::map(points, sweep, work, |_, _| {})
+        .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
+    let result = |outcome: Outcome<Sample, ExperimentError>| match outcome {
+        Outcome::Done(sample) => Ok(sample),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Cancelled => Err(ExperimentError::Cancelled),
+    };
+    outcomes.into_iter().map(result).collect()
+}
+
+fn comparison_notes(results: &[RunReport]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for report in results.iter().filter(|report| report.applicable) {
+        if let Some(limit) = report.limited_by
+            && limit != LimitedBy::Server
+        {
+            notes.push(format!(
+                "{}: the {} is the limit, not the server: throughput hides what the server saves; compare processor time per request",
+                report.mechanism,
+                limit.name()
+            ));
+        }
+    }
+    notes
+}

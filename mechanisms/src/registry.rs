@@ -1,0 +1,191 @@
+//! The list of mechanisms: names, what they need, how a driver is made. A new mechanism is one file and one line here; the names on the
+//! command line, the help, the sweep axis and the contract tests follow.
+
+use crate::batched_script::BatchedScript;
+use crate::exception_less::{self, ExceptionLess};
+use crate::in_kernel::InKernel;
+use crate::issue::Issue;
+use crate::program::Direct;
+use crate::settings::{Depth, MechanismSettings};
+use os_model::calls::Part;
+use os_model::system::{Driver, System};
+use serde::{Deserialize, Serialize};
+use sim_core::workload::{Program, Workload};
+
+/// A way of issuing system calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mechanism {
+    /// One crossing per call.
+    Sync,
+    /// Syscall pages and syscall threads (FlexSC).
+    ExceptionLess,
+    /// One crossing, many calls (lua_syscall).
+    BatchedScript,
+    /// The request is answered in the kernel (WYKIWYG, eBPF).
+    InKernelDsl,
+    /// The program runs in supervisor mode and calls kernel functions.
+    ElevatedShortcut,
+}
+
+/// What one mechanism is.
+#[derive(Clone, Copy, Debug)]
+pub struct Description {
+    /// The mechanism.
+    pub mechanism: Mechanism,
+    /// Name on the command line and in reports.
+    pub name: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// The paper or system it follows.
+    pub source: &'static str,
+}
+
+/// All mechanisms, in report order; the first is the baseline.
+pub const ALL: [Description; 5] = [
+    Description {
+        mechanism: Mechanism::Sync,
+        name: "sync",
+        summary: "one crossing per call; epoll or blocking threads",
+        source: "stock Linux",
+    },
+    Description {
+        mechanism: Mechanism::ExceptionLess,
+        name: "exception-less",
+        summary: "calls are written to shared pages and executed by syscall threads, batched or on other cores",
+        source: "FlexSC (OSDI'10), libflexsc (ATC'11)",
+    },
+    Description {
+        mechanism: Mechanism::BatchedScript,
+        name: "batched-script",
+        summary: "one crossing runs a script in the kernel that makes many calls",
+        source: "lua_syscall (Koomsin, Shinjo)",
+    },
+    Description {
+        mechanism: Mechanism::InKernelDsl,
+        name: "in-kernel-dsl",
+        summary: "a service in the kernel answers requests in the receive softirq",
+        source: "WYKIWYG; eBPF today",
+    },
+    Description {
+        mechanism: Mechanism::ElevatedShortcut,
+        name: "elevated-shortcut",
+        summary: "the program runs in supervisor mode and calls kernel functions directly",
+        source: "chronokernel; Kernel Mode Linux, UKL",
+    },
+];
+
+/// What a mechanism asks of the system before it is built.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Needs {
+    /// Tasks.
+    pub tasks: u32,
+    /// Lines of its own memory.
+    pub memory_lines: u32,
+    /// Event loops.
+    pub pollers: u32,
+    /// Memory that the mechanism takes in a real system, its threads' included.
+    pub memory_bytes: u64,
+}
+
+/// An unknown mechanism.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown mechanism '{name}'; known: {known}")]
+pub struct UnknownMechanism {
+    /// What was asked for.
+    pub name: String,
+    /// All names.
+    pub known: String,
+}
+
+impl Mechanism {
+    /// The baseline.
+    pub const BASELINE: Mechanism = Mechanism::Sync;
+
+    /// Name on the command line and in reports.
+    pub fn name(self) -> &'static str {
+        self.description().name
+    }
+
+    /// What it is.
+    pub fn description(self) -> &'static Description {
+        &ALL[self as usize]
+    }
+
+    /// By name.
+    ///
+    /// # Errors
+    /// With all known names.
+    pub fn from_name(name: &str) -> Result<Mechanism, UnknownMechanism> {
+        ALL.iter().find(|entry| entry.name == name).map(|entry| entry.mechanism).ok_or_else(|| UnknownMechanism {
+            name: name.into(),
+            known: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Why the mechanism cannot run the workload, if it cannot.
+    pub fn inapplicable(self, workload: &Workload) -> Option<String> {
+        match self {
+            Mechanism::InKernelDsl if workload.program == Program::Sequential => {
+                Some("a sequential program serves no requests that an in-kernel service could answer".into())
+            }
+            Mechanism::InKernelDsl if !workload.classes.iter().any(|class| class.in_kernel) => {
+                Some("no request class can be answered by an in-kernel service".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the mechanism needs for a workload.
+    pub fn needs(self, workload: &Workload, settings: &MechanismSettings, cores: u32, connections: u32) -> Needs {
+        let program_tasks = match workload.program {
+            // redis and other single loops are recorded with one thread; a server with worker threads gets one a core
+            Program::EventLoop => event_loops(workload, cores),
+            Program::ThreadPerConnection | Program::ProcessPerConnection => connections,
+            Program::Sequential => 1,
+        };
+        let loops = if workload.program == Program::EventLoop { event_loops(workload, cores) } else { 1 };
+        match self {
+            Mechanism::ExceptionLess => Needs {
+                tasks: exception_less::tasks(connections, cores),
+                memory_lines: exception_less::memory_lines(connections, cores),
+                pollers: 1,
+                memory_bytes: exception_less::memory_bytes(connections, cores),
+            },
+            Mechanism::BatchedScript => Needs {
+                tasks: program_tasks,
+                memory_lines: BatchedScript::memory_lines(&settings.batched_script, program_tasks),
+                pollers: loops,
+                memory_bytes: u64::from(program_tasks) * LUA_STATE_BYTES,
+            },
+            _ => Needs { tasks: program_tasks, memory_lines: 0, pollers: loops, memory_bytes: 0 },
+        }
+    }
+
+    /// Makes the driver, with its tasks.
+    pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Box<dyn Driver> {
+        match self {
+            Mechanism::Sync => Box::new(Direct::new(system, Issue::Crossing)),
+            Mechanism::ExceptionLess => Box::new(ExceptionLess::new(system, &settings.exception_less)),
+            Mechanism::BatchedScript => Box::new(BatchedScript::new(system, &settings.batched_script)),
+            Mechanism::InKernelDsl => Box::new(InKernel::new(system, &settings.in_kernel_dsl)),
+            Mechanism::ElevatedShortcut => {
+                let part = match settings.elevated_shortcut.depth {
+                    Depth::Entry => Part::Handler,
+                    Depth::File => Part::FileLayer,
+                    Depth::Protocol => Part::Protocol,
+                };
+                let glue_instructions = settings.elevated_shortcut.glue_instructions;
+                Box::new(Direct::new(system, Issue::Elevated { part, glue_instructions }))
+            }
+        }
+    }
+}
+
+/// A fresh LuaJIT state with its standard libraries takes about 30 KiB (`collectgarbage("count")`).
+const LUA_STATE_BYTES: u64 = 30 * 1024;
+
+/// Event loops of a server on so many cores. A single-threaded server (redis) has one, whatever the cores.
+fn event_loops(workload: &Workload, cores: u32) -> u32 {
+    if workload.single_threaded { 1 } else { cores }
+}

@@ -1,0 +1,244 @@
+//! One simulation: assemble a system, warm it up, measure a window.
+
+use crate::experiment::{Settings, ShadowSetting};
+use crate::registry::Mechanism;
+use cpu_model::{CpuOptions, Shadow};
+use os_model::stats::BatchCount;
+use os_model::system::{Size, System, SystemError};
+use sim_core::context::Agent;
+use sim_core::histogram::LatencyHistogram;
+use sim_core::ids::{CoreId, Cycles, Mode};
+use sim_core::seed::SeedTree;
+use sim_core::stack::{Component, CycleStack, Unbalanced};
+use sim_core::workload::{Program, Workload};
+
+/// What one simulation measured.
+#[derive(Debug)]
+pub struct Sample {
+    /// Replies in the window.
+    pub replies: u64,
+    /// Length of the window, cycles per core.
+    pub window_cycles: Cycles,
+    /// Cycle stacks, summed over the cores.
+    pub stack: CycleStack,
+    /// Cycle stacks by core.
+    pub stacks: Vec<CycleStack>,
+    /// Counters, summed over the cores.
+    pub counters: cpu_model::Counters,
+    /// Evictor ledger.
+    pub ledger: cpu_model::LedgerSummary,
+    /// Shadow rows (empty without a shadow).
+    pub shadow: Vec<cpu_model::ShadowRow>,
+    /// Instructions and cycles by agent.
+    pub agents: Vec<(Agent, cpu_model::AgentCounters)>,
+    /// Latencies.
+    pub latency: LatencyHistogram,
+    /// Times of replies since the window opened.
+    pub reply_times: Vec<Cycles>,
+    /// Handlers by call number.
+    pub calls: Vec<u64>,
+    /// Crossings.
+    pub crossings: u64,
+    /// Those that issue calls.
+    pub call_crossings: u64,
+    /// Context switches.
+    pub context_switches: u64,
+    /// Batches.
+    pub batches: Vec<BatchCount>,
+    /// Busy thousandths of the link and of the client's processors.
+    pub utilisation_permille: (u64, u64),
+    /// Arrivals refused in an open system.
+    pub refused_arrivals: u64,
+    /// Packets lost to full rings.
+    pub dropped_packets: u64,
+    /// Replies before the window opened.
+    pub warm_up_replies: u64,
+    /// Cycles before the window opened, per core.
+    pub warm_up_cycles: Cycles,
+    /// Cycles of synthetic blocks and instructions without lines.
+    pub synthetic_cycles: Cycles,
+    /// Use of all cores over time.
+    pub split: Vec<Split>,
+    /// Memory of the mechanism.
+    pub memory_bytes: u64,
+}
+
+/// Use of all cores in one stretch of the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// End of the stretch, cycles since the window opened.
+    pub end: Cycles,
+    /// Cycles in user mode, summed over the cores.
+    pub user: Cycles,
+    /// Cycles in kernel mode.
+    pub kernel: Cycles,
+    /// Idle cycles.
+    pub idle: Cycles,
+    /// Cycles of a recorded client.
+    pub client: Cycles,
+}
+
+/// Stretches of the window in which the cores' use is reported.
+const STRETCHES: u64 = 8;
+
+/// A simulation that failed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SimulationError {
+    /// The system.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// The cycle stack does not sum: a bug.
+    #[error("core {core}: {source}")]
+    Unbalanced {
+        /// The core.
+        core: usize,
+        /// The two sums.
+        source: Unbalanced,
+    },
+    /// Stopped from outside.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// Measured requests of a repetition when the settings leave it open. A run of a sequential program is one request.
+pub fn default_requests(workload: &Workload) -> u64 {
+    if workload.program == Program::Sequential { 2 } else { 400 }
+}
+
+/// Runs one simulation.
+///
+/// # Errors
+/// When the machine does not fit, the simulation stands still, or the cycles do not add up.
+pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, seed: u64) -> Result<Sample, SimulationError> {
+    let run = &settings.run;
+    let sequential = workload.program == Program::Sequential;
+    let connections = if sequential { 1 } else { run.connections };
+    let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
+    let size = Size {
+        cores: run.cores,
+        connections,
+        pollers: needs.pollers,
+        tasks: needs.tasks,
+        threads: needs.tasks,
+        processes: if workload.program == Program::ProcessPerConnection { connections } else { needs.pollers.max(1) },
+        mechanism_lines: needs.memory_lines,
+    };
+    let shadow = match run.shadow {
+        ShadowSetting::Off => Shadow::Off,
+        ShadowSetting::Full => Shadow::Full,
+        ShadowSetting::Sampled(one_in) => Shadow::Sampled(one_in),
+    };
+    let options = CpuOptions {
+        ledger: run.ledger,
+        shadow,
+        user_base_cpi_milli: workload.user_base_cpi_milli,
+        user_call_depth: settings.kernel.user_call_depth,
+    };
+    let seeds = SeedTree::new(seed);
+    let mut system = System::new(workload, &settings.machine, &settings.kernel, &settings.clients, &size, options, &seeds)?;
+    let mut driver = mechanism.driver(&mut system, &settings.mechanism);
+    if !sequential {
+        system.start_clients();
+    }
+    let requests = if run.requests == 0 { default_requests(workload) } else { run.requests };
+    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections, sequential)?;
+    system.open_window();
+    let warm_up_cycles = system.stats.window_start();
+    let mut split = Vec::new();
+    for stretch in 1..=STRETCHES {
+        system.run(driver.as_mut(), |stats| stats.replies >= requests * stretch / STRETCHES)?;
+        split.push(use_so_far(&system));
+    }
+    let window_cycles = system.close_window();
+    let mut sample = collect(&system, window_cycles)?;
+    sample.warm_up_replies = warm_up_replies;
+    sample.warm_up_cycles = warm_up_cycles;
+    sample.split = split;
+    sample.memory_bytes = needs.memory_bytes;
+    Ok(sample)
+}
+
+/// Cumulated use of all cores since the window opened. A core that is idle now is counted idle up to the present.
+fn use_so_far(system: &System) -> Split {
+    let now = system.now();
+    let mut split = Split { end: now - system.stats.window_start(), ..Split::default() };
+    for index in 0..system.cores.len() {
+        let core = CoreId(index as u16);
+        let counters = system.cpu.counters(core);
+        split.user += counters.mode(Mode::User).cycles;
+        split.kernel += counters.mode(Mode::Kernel).cycles;
+        split.client += system.cpu.stack(core).get(Component::Client);
+        split.idle += system.cpu.stack(core).get(Component::Idle) + (now - system.cpu.clock(core));
+    }
+    split
+}
+
+/// Warm-up: at least two requests a connection, then until two batches in a row take the same time within 3 %, at most ten batches.
+fn warm_up(
+    system: &mut System,
+    driver: &mut dyn os_model::system::Driver,
+    connections: u32,
+    sequential: bool,
+) -> Result<u64, SimulationError> {
+    let batch = if sequential { 1 } else { u64::from(connections).max(100) };
+    let mut target = if sequential { 1 } else { batch * 2 };
+    system.run(driver, |stats| stats.replies >= target)?;
+    let mut last: Option<Cycles> = None;
+    let most = if sequential { 1 } else { 10 };
+    for _ in 0..most {
+        let before = system.now();
+        target += batch;
+        system.run(driver, |stats| stats.replies >= target)?;
+        let took = system.now() - before;
+        if last.is_some_and(|last| took.abs_diff(last) * 100 <= last * 3) {
+            break;
+        }
+        last = Some(took);
+    }
+    Ok(system.stats.replies)
+}
+
+fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationError> {
+    let mut stack = CycleStack::default();
+    let mut stacks = Vec::new();
+    let mut counters = cpu_model::Counters::default();
+    for index in 0..system.cores.len() {
+        let core = CoreId(index as u16);
+        let own = system.cpu.stack(core);
+        own.check(system.cpu.cycles_since_reset(core)).map_err(|source| SimulationError::Unbalanced { core: index, source })?;
+        stack.merge(own);
+        stacks.push(own.clone());
+        counters.merge(system.cpu.counters(core));
+    }
+    let start = system.stats.window_start();
+    Ok(Sample {
+        replies: system.stats.replies,
+        window_cycles,
+        stack,
+        stacks,
+        counters,
+        ledger: system.cpu.ledger(),
+        shadow: system.cpu.shadow(),
+        agents: agents(system),
+        latency: system.stats.latency.clone(),
+        reply_times: system.stats.reply_times.iter().map(|time| time.saturating_sub(start)).collect(),
+        calls: system.stats.calls.clone(),
+        crossings: system.stats.crossings,
+        call_crossings: system.stats.call_crossings,
+        context_switches: system.stats.context_switches,
+        batches: system.stats.batches.clone(),
+        utilisation_permille: system.utilisation_permille(),
+        refused_arrivals: system.stats.refused_arrivals,
+        dropped_packets: system.dropped_packets(),
+        warm_up_replies: 0,
+        warm_up_cycles: 0,
+        synthetic_cycles: system.stats.synthetic_cycles,
+        split: Vec::new(),
+        memory_bytes: 0,
+    })
+}
+
+fn agents(system: &System) -> Vec<(Agent, cpu_model::AgentCounters)> {
+    let counters = system.cpu.agent_counters().iter().enumerate();
+    counters.filter(|(_, own)| own.instructions > 0).map(|(index, own)| (Agent(index as u16), *own)).collect()
+}

@@ -1,0 +1,159 @@
+//! System-call handlers: which recorded work a call executes and what it does to simulated objects. How it was issued is the caller's
+//! business: a call can run whole (with its entry and exit code), from its handler on, or from deeper.
+
+use crate::action::{Action, Effect as SystemEffect, Slot};
+use crate::clients::ClientKind;
+use crate::connection::{ConnectionState, Ready};
+use crate::system::System;
+use sim_core::block::{BlockId, BlockInfo, Cut};
+use sim_core::context::Context;
+use sim_core::ids::{ConnectionId, TaskId};
+use sim_core::workload::{Effect, Step};
+use std::ops::Range;
+
+/// From where on a call executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// With the kernel's entry and exit code.
+    Whole,
+    /// From the system-call function to its return.
+    Handler,
+    /// From the file or socket layer.
+    FileLayer,
+    /// From the protocol or file-system function.
+    Protocol,
+}
+
+impl Part {
+    /// The ops of a block that belong to the part: from the first line of the named function to its return. Where a block has no such
+    /// cut the next shallower one is taken; the second value is the part that was found.
+    pub fn range(self, info: &BlockInfo) -> (Range<usize>, Part) {
+        let candidates: &[(Part, Cut)] = match self {
+            Part::Whole => &[],
+            Part::Handler => &[(Part::Handler, Cut::Handler)],
+            Part::FileLayer => &[(Part::FileLayer, Cut::FileLayer), (Part::Handler, Cut::Handler)],
+            Part::Protocol => &[(Part::Protocol, Cut::Protocol), (Part::FileLayer, Cut::FileLayer), (Part::Handler, Cut::Handler)],
+        };
+        for (part, cut) in candidates {
+            if let Some(range) = info.span(*cut) {
+                return (range, *part);
+            }
+        }
+        (0..(info.end - info.start) as usize, Part::Whole)
+    }
+}
+
+impl<'a> System<'a> {
+    /// The actions of one call from `part` on: counted, executed under the call's name, with its effect where the packet leaves or at
+    /// the end. Receiving and accepting take from queues first: see [`System::take_request`] and [`System::accept`].
+    pub fn call_actions(&mut self, step: &Step, slot: Slot, part: Part, out: &mut Vec<Action>) {
+        let context = Context::call(step.call);
+        out.push(Action::Count(step.call, slot));
+        let info = self.workload.blocks.info(step.kernel);
+        let (range, _) = part.range(info);
+        let transmit = info.span(Cut::Transmit).filter(|cut| cut.start >= range.start && cut.end <= range.end);
+        let piece = |range: Range<usize>| Action::Block {
+            block: step.kernel,
+            start: range.start as u32,
+            end: range.end as u32,
+            context,
+            slot,
+        };
+        let effect = self.effect_of(step, slot);
+        match transmit {
+            Some(cut) if self.clients.kind == ClientKind::Remote => {
+                push_piece(out, piece(range.start..cut.start));
+                let block = self.pick_kernel(|kernel| &kernel.transmit);
+                let hand_over = if block == BlockId::EMPTY { piece(cut.clone()) } else { self.whole(block, context, slot) };
+                push_piece(out, hand_over);
+                out.extend(effect);
+                push_piece(out, piece(cut.end..range.end));
+            }
+            Some(cut) => {
+                push_piece(out, piece(range.start..cut.end));
+                push_piece(out, self.whole(step.client_softirq, context, slot));
+                out.extend(effect);
+                push_piece(out, piece(cut.end..range.end));
+            }
+            None => {
+                push_piece(out, piece(range));
+                out.extend(effect);
+            }
+        }
+    }
+
+    fn effect_of(&self, step: &Step, slot: Slot) -> Option<Action> {
+        match step.effect {
+            Effect::Send => Some(Action::Effect(SystemEffect::Send(slot, step.bytes))),
+            Effect::SendLast => Some(Action::Effect(SystemEffect::SendLast(slot, step.bytes))),
+            Effect::Close => Some(Action::Effect(SystemEffect::Close(slot))),
+            Effect::None | Effect::Accept | Effect::Receive => None,
+        }
+    }
+
+    /// The request whose bytes a receive on `connection` would return, if they are there.
+    pub fn waiting_request(&self, connection: ConnectionId) -> Option<Slot> {
+        self.connections[connection.index()].inbox.front().copied()
+    }
+
+    /// Takes a connection's next request from its socket buffer.
+    pub fn take_request(&mut self, connection: ConnectionId) -> Option<Slot> {
+        let entry = &mut self.connections[connection.index()];
+        let slot = entry.inbox.pop_front()?;
+        if entry.inbox.is_empty() && entry.in_ready_list {
+            // level-triggered: a drained socket is not reported again
+            entry.in_ready_list = false;
+            let poller = entry.poller;
+            self.pollers[poller].ready.retain(|ready| *ready != Ready::Connection(connection));
+        }
+        Some(slot)
+    }
+
+    /// Accepts the next pending connection of a poller; its request (sent with the handshake's end, or soon) comes with it.
+    pub fn accept(&mut self, poller: usize) -> Option<ConnectionId> {
+        let entry = &mut self.pollers[poller];
+        let connection = entry.accept_queue.pop_front()?;
+        if entry.accept_queue.is_empty() && entry.listener_ready {
+            entry.listener_ready = false;
+            entry.ready.retain(|ready| *ready != Ready::Listener);
+        }
+        self.connections[connection.index()].state = ConnectionState::Open;
+        Some(connection)
+    }
+
+    /// Takes what an event loop's readiness call would return, at most `max` events. Entries stay reported until they are drained
+    /// (level-triggered), so the list is left as it is.
+    pub fn ready_events(&self, poller: usize, max: usize) -> Vec<Ready> {
+        self.pollers[poller].ready.iter().take(max).copied().collect()
+    }
+
+    /// The request that an event is about, for binding the kernel's per-event work.
+    pub fn slot_of_event(&self, ready: Ready) -> Slot {
+        match ready {
+            Ready::Listener => Slot::NONE,
+            Ready::Connection(connection) => self.waiting_request(connection).unwrap_or(Slot::NONE),
+        }
+    }
+
+    /// Kernel work of a readiness call that returns `events`, without the part before the first (that is head or wake).
+    pub fn push_wait_events(&mut self, task: TaskId, events: &[Ready]) {
+        let workload = self.workload;
+        let Some(wait) = &workload.wait else { return };
+        let context = Context::call(wait.call);
+        for event in events {
+            let slot = self.slot_of_event(*event);
+            let item = self.pick(&wait.item);
+            self.push_block(task, item, context, slot);
+        }
+        let tail = self.pick(&wait.tail);
+        self.push_block(task, tail, context, Slot::NONE);
+    }
+}
+
+fn push_piece(out: &mut Vec<Action>, piece: Action) {
+    if let Action::Block { start, end, .. } = piece
+        && start < end
+    {
+        out.push(piece);
+    }
+}

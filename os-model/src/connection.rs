@@ -1,0 +1,84 @@
+//! Connections, requests in flight, and who waits for them.
+
+use crate::action::Slot;
+use sim_core::ids::{CoreId, Cycles, TaskId};
+use std::collections::VecDeque;
+
+/// State of a connection as the server's kernel sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// No connection.
+    Closed,
+    /// Handshake under way or done, not accepted yet.
+    Pending,
+    /// Accepted.
+    Open,
+}
+
+/// One client connection (for datagrams: one client's slot).
+#[derive(Debug)]
+pub struct Connection {
+    /// State.
+    pub state: ConnectionState,
+    /// Requests whose bytes are all in the socket's buffer.
+    pub inbox: VecDeque<Slot>,
+    /// The request on its way or in service, in a closed loop.
+    pub request: Slot,
+    /// A task that sleeps in a receive on this connection.
+    pub blocked: Option<TaskId>,
+    /// The poller (event loop) that watches it.
+    pub poller: usize,
+    /// True while it is in the poller's ready list.
+    pub in_ready_list: bool,
+    /// The receive queue, and so the core, its packets arrive on.
+    pub queue: CoreId,
+}
+
+/// What an event loop finds ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// A connection can be accepted.
+    Listener,
+    /// Data can be read.
+    Connection(sim_core::ids::ConnectionId),
+}
+
+/// One event loop's epoll set.
+#[derive(Debug, Default)]
+pub struct Poller {
+    /// Ready descriptors in order of their becoming ready.
+    pub ready: VecDeque<Ready>,
+    /// The task that sleeps in the readiness call.
+    pub waiter: Option<TaskId>,
+    /// Connections that wait to be accepted: this loop's share of the listening socket.
+    pub accept_queue: VecDeque<sim_core::ids::ConnectionId>,
+    /// True while the listener is in the ready list.
+    pub listener_ready: bool,
+}
+
+/// One request in flight.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Connection.
+    pub connection: sim_core::ids::ConnectionId,
+    /// Request class.
+    pub class: u32,
+    /// Recorded chain of the class.
+    pub chain: u32,
+    /// Last byte of the request sent by the client.
+    pub sent_at: Cycles,
+    /// Pool instance.
+    pub pool: u32,
+    /// Private instance.
+    pub private: u32,
+    /// Item.
+    pub item: u32,
+    /// Next step of the chain.
+    pub step: u32,
+    /// Reply bytes already handed to the wire.
+    pub reply_bytes: u32,
+    /// The slot is taken.
+    pub live: bool,
+    /// The reply is complete.
+    pub replied: bool,
+}

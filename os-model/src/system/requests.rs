@@ -1,0 +1,101 @@
+//! Requests: which recorded chain stands for each, and the life of its slot.
+
+use super::System;
+use crate::action::Slot;
+use crate::connection::Request;
+use rand::RngExt;
+use sim_core::ids::{ConnectionId, CoreId, Cycles};
+use sim_core::workload::{RequestClass, Step};
+
+impl<'a> System<'a> {
+    /// Draws a request for a connection: class by its frequency in the recording, then one of the class's recorded chains.
+    pub(super) fn new_request(&mut self, connection: ConnectionId, sent_at: Cycles) -> Slot {
+        let rng = &mut self.draws[connection.index()];
+        let total = self.class_table.last().copied().unwrap_or(1).max(1);
+        let drawn = rng.random_range(0..total);
+        let class = self.class_table.partition_point(|&upto| upto <= drawn).min(self.workload.classes.len().saturating_sub(1));
+        let chains = self.workload.classes[class].chains.len().max(1) as u32;
+        let chain = rng.random_range(0..chains);
+        let item = rng.random_range(0..self.items);
+        let pool = self.free_pools.pop().unwrap_or(0);
+        let private = self.next_private;
+        self.next_private = (self.next_private + 1) % self.private_instances;
+        let request = Request {
+            connection,
+            class: class as u32,
+            chain,
+            sent_at,
+            pool,
+            private,
+            item,
+            step: 0,
+            reply_bytes: 0,
+            live: true,
+            replied: false,
+        };
+        match self.free_slots.pop() {
+            Some(slot) => {
+                self.requests[slot.index()] = request;
+                slot
+            }
+            None => {
+                self.requests.push(request);
+                Slot(self.requests.len() as u32 - 1)
+            }
+        }
+    }
+
+    /// Gives a slot back: the server is done with the request and the client has its reply.
+    pub(super) fn free_request(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot.index()];
+        if slot == Slot::NONE || !request.live {
+            return;
+        }
+        request.live = false;
+        if request.pool != 0 {
+            self.free_pools.push(request.pool);
+        }
+        self.free_slots.push(slot);
+    }
+
+    /// The class of a request.
+    pub fn class(&self, slot: Slot) -> &'a RequestClass {
+        let workload: &'a _ = self.workload;
+        &workload.classes[self.requests[slot.index()].class as usize]
+    }
+
+    /// The recorded steps of a request.
+    pub fn steps(&self, slot: Slot) -> &'a [Step] {
+        let workload: &'a _ = self.workload;
+        let request = &self.requests[slot.index()];
+        &workload.classes[request.class as usize].chains[request.chain as usize].steps
+    }
+
+    /// A request's step, if it has that many.
+    pub fn request_step(&self, slot: Slot, step: u32) -> Option<&'a Step> {
+        self.steps(slot).get(step as usize)
+    }
+
+    /// The server has finished with a request (its last step is done). The slot is free once the client has the reply too.
+    pub fn served(&mut self, slot: Slot) {
+        let request = &mut self.requests[slot.index()];
+        request.step = u32::MAX;
+        if request.replied {
+            self.free_request(slot);
+        }
+    }
+
+    /// A sequential program begins a run.
+    pub fn begin_run(&mut self) -> Slot {
+        let now = self.now();
+        self.new_request(ConnectionId(0), now)
+    }
+
+    /// A sequential program ended a run.
+    pub fn end_run(&mut self, slot: Slot, core: CoreId) {
+        let at = self.cpu.clock(core);
+        let started = self.requests[slot.index()].sent_at;
+        self.requests[slot.index()].replied = true;
+        self.stats.reply(at, at.saturating_sub(started));
+    }
+}

@@ -1,0 +1,308 @@
+//! Everything between the clients' processors and the server's protocol code.
+
+use super::{Driver, Event, Next, System};
+use crate::action::{Action, Effect, Slot};
+use crate::clients::{Arrival, ClientKind};
+use crate::connection::ConnectionState;
+use crate::network::Packet;
+use crate::task::FrameStep;
+use cpu_model::CrossingKind;
+use rand::RngExt;
+use sim_core::block::BlockId;
+use sim_core::context::{Agent, Context};
+use sim_core::ids::{ConnectionId, CoreId, Cycles, TaskId};
+use sim_core::stack::Component;
+use sim_core::workload::PacketKind;
+
+/// Bytes of a packet without payload (SYN, ACK, FIN), for the wire.
+const EMPTY_PACKET_BYTES: u64 = 0;
+
+impl System<'_> {
+    /// Handles the earliest event.
+    pub(super) fn event(&mut self) {
+        let Some((at, event)) = self.events.pop() else { return };
+        match event {
+            Event::Arrive(packet) => self.arrive(packet, at),
+            Event::Interrupt(core) => {
+                self.queues[core.index()].armed = false;
+                if !self.queues[core.index()].ring.is_empty() && !self.queues[core.index()].polling {
+                    self.raise_interrupt(core, at);
+                }
+            }
+            Event::ClientSend(connection) => self.client_send(connection, at),
+            Event::OpenArrival => self.open_arrival(at),
+            Event::Reply(slot) => self.reply_received(slot, at),
+            Event::Tick(core) => {
+                self.cores[core.index()].tick_pending = true;
+                let period = self.microseconds(1e6 / self.kernel.scheduler.tick_hz as f64);
+                self.events.push(at + period, Event::Tick(core));
+            }
+        }
+    }
+
+    /// A packet reaches the network card.
+    fn arrive(&mut self, packet: Packet, at: Cycles) {
+        let core = self.connections[packet.connection.index()].queue;
+        let queue = &mut self.queues[core.index()];
+        if queue.ring.len() >= self.kernel.network.receive_ring_packets {
+            queue.dropped_packets += 1;
+            // TCP sends a lost segment again after its least retransmission time (200 ms, RTO_MIN); datagram clients do the same
+            let again = at + self.microseconds(200_000.0);
+            self.events.push(again, Event::Arrive(packet));
+            return;
+        }
+        queue.ring.push_back(packet);
+        if queue.polling || queue.armed {
+            return;
+        }
+        let moderation = self.microseconds(self.kernel.network.interrupt_moderation_us as f64);
+        match self.queues[core.index()].last_interrupt {
+            Some(last) if at < last + moderation => {
+                self.queues[core.index()].armed = true;
+                self.events.push(last + moderation, Event::Interrupt(core));
+            }
+            _ => self.raise_interrupt(core, at),
+        }
+    }
+
+    fn raise_interrupt(&mut self, core: CoreId, at: Cycles) {
+        let queue = &mut self.queues[core.index()];
+        queue.polling = true;
+        queue.last_interrupt = Some(at);
+        let was_quiet = !self.cores[core.index()].is_active();
+        self.cores[core.index()].interrupt_pending = true;
+        if was_quiet {
+            self.wake_core(core, at, None);
+        }
+    }
+
+    /// The softirq takes the next packet, or ends.
+    pub(super) fn poll(&mut self, core: CoreId) {
+        let budget = self.kernel.network.poll_budget_packets;
+        if self.cores[core.index()].polled_packets >= budget {
+            // the budget is used up: the softirq runs again, as net_rx_action raises it anew
+            self.cores[core.index()].polled_packets = 0;
+            let block = self.pick_kernel(|kernel| &kernel.poll);
+            let action = self.whole(block, Context::kernel(Agent::SOFTIRQ), Slot::NONE);
+            self.cores[core.index()].frame.push_back(FrameStep::Do(action));
+        }
+        match self.queues[core.index()].ring.pop_front() {
+            Some(packet) => self.receive_packet(core, packet),
+            None => self.end_softirq(core),
+        }
+    }
+
+    fn receive_packet(&mut self, core: CoreId, packet: Packet) {
+        self.cores[core.index()].polled_packets += 1;
+        let driver_block = self.pick_kernel(|kernel| &kernel.driver_receive);
+        let protocol = self.pick_receive(packet.kind);
+        let context = Context::kernel(Agent::SOFTIRQ);
+        let driver_action = self.whole(driver_block, context, packet.slot);
+        let protocol_action = self.whole(protocol, context, packet.slot);
+        let frame = &mut self.cores[core.index()].frame;
+        frame.push_back(FrameStep::Do(driver_action));
+        frame.push_back(FrameStep::Do(protocol_action));
+        frame.push_back(FrameStep::Do(Action::Effect(Effect::Deliver(packet))));
+        frame.push_back(FrameStep::Poll);
+        self.stats.packets_received += 1;
+    }
+
+    /// A recorded receive stretch of the packet's kind; of data if the kind was not recorded.
+    pub(crate) fn pick_receive(&mut self, kind: PacketKind) -> BlockId {
+        let workload = self.workload;
+        let of = |wanted: PacketKind| -> Vec<BlockId> {
+            workload.kernel.receive.iter().filter(|entry| entry.0 == wanted).map(|entry| entry.1).collect()
+        };
+        let mut blocks = of(kind);
+        if blocks.is_empty() {
+            blocks = of(PacketKind::Data);
+        }
+        self.pick(&blocks)
+    }
+
+    fn end_softirq(&mut self, core: CoreId) {
+        self.queues[core.index()].polling = false;
+        let block = self.pick_kernel(|kernel| &kernel.interrupt_exit);
+        let action = self.whole(block, Context::kernel(Agent::INTERRUPT), Slot::NONE);
+        let to = self.mode_of_current(core);
+        let frame = &mut self.cores[core.index()].frame;
+        frame.push_back(FrameStep::Do(action));
+        frame.push_back(FrameStep::Do(Action::Cross(CrossingKind::InterruptExit { to })));
+    }
+
+    /// A packet went through the server's protocol code.
+    pub(super) fn deliver(&mut self, driver: &mut dyn Driver, packet: Packet, at: Cycles, core: CoreId) {
+        match packet.kind {
+            PacketKind::Syn => self.handshake(packet, at),
+            PacketKind::Handshake => {
+                if self.connections[packet.connection.index()].state == ConnectionState::Closed {
+                    self.connections[packet.connection.index()].state = ConnectionState::Pending;
+                    if !driver.takes_connection(self, packet.connection) {
+                        self.acceptable(packet.connection, at, Some(core));
+                    }
+                }
+            }
+            PacketKind::Data | PacketKind::Datagram => {
+                if driver.delivered(self, core, packet.slot) {
+                    return;
+                }
+                self.connections[packet.connection.index()].inbox.push_back(packet.slot);
+                if self.connections[packet.connection.index()].state == ConnectionState::Open {
+                    self.readable(packet.connection, at, Some(core));
+                }
+            }
+            PacketKind::Ack | PacketKind::Fin => {}
+        }
+    }
+
+    /// The server's kernel answers a SYN by itself; the client then completes the handshake and sends its request.
+    fn handshake(&mut self, packet: Packet, at: Cycles) {
+        if self.clients.kind == ClientKind::Recorded {
+            return;
+        }
+        let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
+        let (_, acknowledged) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
+        self.events.push(acknowledged, Event::Arrive(Packet { kind: PacketKind::Handshake, ..packet }));
+        let bytes = u64::from(self.class(packet.slot).request_bytes);
+        let (left, arrived) = self.to_server.send(at_client, bytes);
+        self.requests[packet.slot.index()].sent_at = left;
+        self.events.push(arrived, Event::Arrive(Packet { kind: PacketKind::Data, ..packet }));
+    }
+
+    /// A remote client sends its next request, with a new connection where the protocol wants one.
+    fn client_send(&mut self, connection: ConnectionId, at: Cycles) {
+        if self.clients.kind == ClientKind::Recorded {
+            self.client_replies.push_back(connection);
+            if let Some(task) = self.client_task {
+                self.wake(task, at, None);
+            }
+            return;
+        }
+        let slot = self.new_request(connection, at);
+        self.connections[connection.index()].request = slot;
+        let kind = match (self.workload.datagram, self.workload.connection_per_request) {
+            (true, _) => PacketKind::Datagram,
+            (false, true) => PacketKind::Syn,
+            (false, false) => PacketKind::Data,
+        };
+        let bytes = if kind == PacketKind::Syn { EMPTY_PACKET_BYTES } else { u64::from(self.class(slot).request_bytes) };
+        let (left, arrived) = self.to_server.send(at, bytes);
+        self.requests[slot.index()].sent_at = left;
+        self.events.push(arrived, Event::Arrive(Packet { kind, connection, slot }));
+    }
+
+    /// The next request of an open system: a Poisson stream over the connections in turn. A connection that still waits for its
+    /// reply is passed over; when all are busy the arrival is counted as refused, as a generator out of connections reports it.
+    fn open_arrival(&mut self, at: Cycles) {
+        let Arrival::Open { rate_rps } = self.clients.arrival else { return };
+        let mean = f64::from(self.frequency_mhz) * 1e6 / rate_rps;
+        let uniform: u32 = self.arrivals.random_range(1..=1 << 30);
+        let gap = (-libm::log(f64::from(uniform) / f64::from(1u32 << 30)) * mean) as Cycles;
+        self.events.push(at + gap.max(1), Event::OpenArrival);
+        let count = self.connections.len() as u32;
+        let free = (0..count).map(|step| (self.open_turn + step) % count).find(|&index| {
+            let connection = &self.connections[index as usize];
+            connection.request == Slot::NONE
+                && (!self.workload.connection_per_request || connection.state == ConnectionState::Closed)
+        });
+        match free {
+            Some(index) => {
+                self.open_turn = (index + 1) % count;
+                self.client_send(ConnectionId(index), at);
+            }
+            None => self.stats.refused_arrivals += 1,
+        }
+    }
+
+    /// The server sends part of a reply, or its end.
+    pub(super) fn send(&mut self, slot: Slot, bytes: u32, last: bool, at: Cycles, core: CoreId) {
+        let request = &mut self.requests[slot.index()];
+        if request.replied || slot == Slot::NONE {
+            return;
+        }
+        request.reply_bytes += bytes;
+        let connection = request.connection;
+        if self.clients.kind == ClientKind::Recorded {
+            if last {
+                self.reply_received(slot, at);
+                self.client_replies.push_back(connection);
+                if let Some(task) = self.client_task {
+                    self.wake(task, at, Some(core));
+                }
+            }
+            return;
+        }
+        let (_, arrived) = self.to_client.send(at, u64::from(bytes));
+        if last {
+            self.events.push(arrived, Event::Reply(slot));
+        }
+    }
+
+    /// The client has the whole reply.
+    fn reply_received(&mut self, slot: Slot, at: Cycles) {
+        let request = &mut self.requests[slot.index()];
+        request.replied = true;
+        let (connection, sent_at, served) = (request.connection, request.sent_at, request.step == u32::MAX);
+        self.stats.reply(at, at.saturating_sub(sent_at));
+        if served {
+            self.free_request(slot);
+        }
+        self.connections[connection.index()].request = Slot::NONE;
+        if self.clients.kind == ClientKind::Remote {
+            let done = self.client_processors.serve(at);
+            let per_request = self.workload.connection_per_request;
+            let closed = self.connections[connection.index()].state == ConnectionState::Closed;
+            if self.clients.arrival == Arrival::Closed && (!per_request || closed) {
+                let think = self.microseconds(self.clients.think_us);
+                self.events.push(done + think, Event::ClientSend(connection));
+            }
+        }
+    }
+
+    /// The server closes a connection: the client answers with its own end, and may connect again.
+    pub(super) fn close(&mut self, slot: Slot, at: Cycles) {
+        let connection = self.requests[slot.index()].connection;
+        self.connections[connection.index()].state = ConnectionState::Closed;
+        self.connections[connection.index()].in_ready_list = false;
+        if self.clients.kind == ClientKind::Recorded {
+            return;
+        }
+        let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
+        let (_, back) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
+        self.events.push(back, Event::Arrive(Packet { kind: PacketKind::Fin, connection, slot: Slot::NONE }));
+        let replied = self.requests[slot.index()].replied;
+        if self.clients.arrival == Arrival::Closed && replied {
+            let think = self.microseconds(self.clients.think_us);
+            self.events.push(at_client + think, Event::ClientSend(connection));
+        }
+    }
+
+    /// What the recorded client does next: it takes one reply, works, and sends the next request over loopback.
+    pub(super) fn client_next(&mut self, task: TaskId) -> Next {
+        let Some(connection) = self.client_replies.pop_front() else { return Next::Sleep };
+        let client = &self.workload.client;
+        // the client's lines are not recorded: its instructions pass at one cycle each and leave no trace in the caches
+        let cycles = client.instructions_user + client.instructions_kernel;
+        self.push(task, Action::Spend(Component::Client, cycles));
+        self.push_effect(task, Effect::ClientTurn(connection));
+        Next::Continue
+    }
+
+    /// The recorded client's send: the server's receive path runs in the softirq of the client's own call.
+    pub(super) fn client_turn(&mut self, _driver: &mut dyn Driver, connection: ConnectionId, at: Cycles, core: CoreId) {
+        let slot = self.new_request(connection, at);
+        self.connections[connection.index()].request = slot;
+        let kinds: &[PacketKind] = match (self.workload.datagram, self.workload.connection_per_request) {
+            (true, _) => &[PacketKind::Datagram],
+            (false, true) => &[PacketKind::Syn, PacketKind::Handshake, PacketKind::Data],
+            (false, false) => &[PacketKind::Data],
+        };
+        for &kind in kinds {
+            let block = self.pick_receive(kind);
+            let action = self.whole(block, Context::kernel(Agent::SOFTIRQ), slot);
+            let frame = &mut self.cores[core.index()].frame;
+            frame.push_back(FrameStep::Do(action));
+            frame.push_back(FrameStep::Do(Action::Effect(Effect::Deliver(Packet { kind, connection, slot }))));
+        }
+    }
+}

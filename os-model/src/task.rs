@@ -1,0 +1,129 @@
+//! Tasks and cores of the simulated system.
+
+use crate::action::Action;
+use sim_core::ids::{CoreId, Cycles, TaskId};
+use std::collections::VecDeque;
+
+/// What a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskKind {
+    /// The idle task of a core.
+    Idle,
+    /// A thread of the program or of the mechanism: the driver says what it does.
+    Program,
+    /// The recorded client.
+    Client,
+}
+
+/// Scheduling state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    /// On its core's processor.
+    Running,
+    /// In the run queue.
+    Runnable,
+    /// Waits for a wake-up.
+    Sleeping,
+}
+
+/// One task.
+#[derive(Debug)]
+pub struct Task {
+    /// What it is.
+    pub kind: TaskKind,
+    /// Scheduling state.
+    pub state: TaskState,
+    /// The core it is pinned to.
+    pub core: CoreId,
+    /// Address space.
+    pub process: u32,
+    /// Instance of thread-bound regions (user stack).
+    pub thread: u32,
+    /// Virtual runtime, cycles.
+    pub vruntime: Cycles,
+    /// Smaller goes first: a task never preempts, and is not chosen before, one with a smaller number.
+    pub priority: u8,
+    /// What it does next.
+    pub actions: VecDeque<Action>,
+    /// A wake-up came while it was still on its way to sleep.
+    pub wake_pending: bool,
+}
+
+impl Task {
+    /// A sleeping task.
+    pub fn new(kind: TaskKind, core: CoreId, process: u32, thread: u32) -> Task {
+        Task {
+            kind,
+            state: TaskState::Sleeping,
+            core,
+            process,
+            thread,
+            vruntime: 0,
+            priority: 0,
+            actions: VecDeque::new(),
+            wake_pending: false,
+        }
+    }
+}
+
+/// Work of a core that stands above its current task: interrupts, softirqs, the scheduler. Not interruptible.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FrameStep {
+    /// Executes an action under the current task's bindings.
+    Do(Action),
+    /// Polls the receive queue: a packet, or the end of the softirq.
+    Poll,
+    /// The task on the processor changes.
+    SwitchTo(TaskId),
+}
+
+/// One core.
+#[derive(Debug)]
+pub struct Core {
+    /// The task on the processor (the idle task when there is none).
+    pub current: TaskId,
+    /// Its idle task.
+    pub idle: TaskId,
+    /// Runnable tasks.
+    pub run_queue: Vec<TaskId>,
+    /// Work above the current task.
+    pub frame: VecDeque<FrameStep>,
+    /// The network card asks for this core.
+    pub interrupt_pending: bool,
+    /// The timer asks for this core.
+    pub tick_pending: bool,
+    /// A woken task is to run instead of the current one.
+    pub reschedule: bool,
+    /// Least virtual runtime of the queue, for newcomers.
+    pub least_vruntime: Cycles,
+    /// An idle core that was woken executes nothing before this time (idle exit).
+    pub awake_at: Option<Cycles>,
+    /// Packets handled in the current softirq.
+    pub polled_packets: usize,
+    /// Virtual runtime is charged from here.
+    pub charged_until: Cycles,
+}
+
+impl Core {
+    /// A core that runs its idle task.
+    pub fn new(idle: TaskId) -> Core {
+        Core {
+            current: idle,
+            idle,
+            run_queue: Vec::new(),
+            frame: VecDeque::new(),
+            interrupt_pending: false,
+            tick_pending: false,
+            reschedule: false,
+            least_vruntime: 0,
+            awake_at: None,
+            polled_packets: 0,
+            charged_until: 0,
+        }
+    }
+
+    /// True when the core has something to execute.
+    pub fn is_active(&self) -> bool {
+        !self.frame.is_empty() || self.interrupt_pending || self.current != self.idle || !self.run_queue.is_empty()
+    }
+}

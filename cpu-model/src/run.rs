@@ -69,13 +69,9 @@ impl Cpu {
                     slice.instructions += u64::from(op.count);
                     self.fetch_op::<LEDGER, SHADOW, MULTI>(core, context, who, line, op.count);
                 }
-                OpKind::Load => {
+                OpKind::Load | OpKind::Store => {
                     slice.data += 1;
-                    self.data_op::<LEDGER, SHADOW, MULTI, false>(core, context, who, line);
-                }
-                OpKind::Store => {
-                    slice.data += 1;
-                    self.data_op::<LEDGER, SHADOW, MULTI, true>(core, context, who, line);
+                    self.data_op::<LEDGER, SHADOW, MULTI>(core, context, who, line, op.kind == OpKind::Store);
                 }
                 OpKind::Copy => self.clocks[core].begin_copy(&self.pace, context, op.count),
             }
@@ -140,7 +136,6 @@ impl Cpu {
         self.clocks[core].execute(&self.pace, context, u64::from(instructions));
     }
 
-    #[cold]
     fn wait_for_fetch<const LEDGER: bool>(&mut self, core: usize, context: Context, who: Who, access: &Access) {
         let stalls = self.clocks[core].wait_for_fetch(&self.pace, context, access);
         if LEDGER {
@@ -150,32 +145,37 @@ impl Cpu {
 
     /// A load or a store: translation, then the line.
     #[inline(always)]
-    fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool, const STORE: bool>(
+    fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
         &mut self,
         core: usize,
         context: Context,
         who: Who,
         line: Line,
+        store: bool,
     ) {
         self.translate::<LEDGER, SHADOW, MULTI, false>(core, context, who, line);
-        let access = self.machine_side.data::<LEDGER, MULTI>(core, who, line, STORE);
+        let access = self.machine_side.data::<LEDGER, MULTI>(core, who, line, store);
         if SHADOW
             && self.tally.takes(line)
             && let Some(alone) = &mut self.shadow_side
         {
-            let alone = alone.data::<false, MULTI>(core, who, line, STORE);
+            let alone = alone.data::<false, MULTI>(core, who, line, store);
             self.tally.compare(who.mode, line, missed_of(&access), missed_of(&alone));
         }
         if let Some(access) = access {
-            let clock = &mut self.clocks[core];
-            let stalls = if STORE {
-                clock.wait_for_ownership(&self.pace, context, &access)
-            } else {
-                clock.wait_for_load(&self.pace, context, &access)
-            };
-            if LEDGER {
-                self.charge(who, Structure::L1d, &access, stalls);
-            }
+            self.wait_for_data::<LEDGER>(core, context, who, &access, store);
+        }
+    }
+
+    fn wait_for_data<const LEDGER: bool>(&mut self, core: usize, context: Context, who: Who, access: &Access, store: bool) {
+        let clock = &mut self.clocks[core];
+        let stalls = if store {
+            clock.wait_for_ownership(&self.pace, context, access)
+        } else {
+            clock.wait_for_load(&self.pace, context, access)
+        };
+        if LEDGER {
+            self.charge(who, Structure::L1d, access, stalls);
         }
     }
 

@@ -109,22 +109,16 @@ impl TagArray {
         if self.is_tree() { self.touch_tree(key) } else { self.touch_lru(key) }
     }
 
-    /// One pass: the tags before the hit move down by one way, and on a miss the last one falls out.
     #[inline]
     fn touch_lru(&mut self, key: u32) -> u32 {
         let first = self.set(key) * self.ways;
         let set = &mut self.tags[first..first + self.ways];
-        let mut carried = key;
-        for way in 0..set.len() {
-            let tag = set[way];
-            set[way] = carried;
-            if key_of(tag) == key {
-                set[0] = tag;
-                return HIT;
-            }
-            carried = tag;
+        match set.len() {
+            4 => touch_fixed::<4>(set, key),
+            8 => touch_fixed::<8>(set, key),
+            16 => touch_fixed::<16>(set, key),
+            _ => touch_scan(set, key),
         }
-        carried
     }
 
     fn touch_tree(&mut self, key: u32) -> u32 {
@@ -215,6 +209,41 @@ impl TagArray {
     }
 }
 
+/// Recency-ordered touch of a set of a usual size, without a branch that depends on where the key is: the place of a hit is as good as
+/// random to the host's branch predictor.
+#[inline(always)]
+fn touch_fixed<const WAYS: usize>(set: &mut [u32], key: u32) -> u32 {
+    let Some((set, _)) = set.split_first_chunk_mut::<WAYS>() else { return EMPTY };
+    let old = *set;
+    let mut found = 0u32;
+    for way in 0..WAYS {
+        found |= u32::from(key_of(old[way]) == key) << way;
+    }
+    let hit = found != 0;
+    let place = if hit { found.trailing_zeros() as usize } else { WAYS - 1 };
+    let front = if hit { old[place] } else { key };
+    for way in 1..WAYS {
+        set[way] = if way <= place { old[way - 1] } else { old[way] };
+    }
+    set[0] = front;
+    if hit { HIT } else { old[WAYS - 1] }
+}
+
+/// Recency-ordered touch of any set in one pass: the tags before the hit move down by one way, and on a miss the last one falls out.
+fn touch_scan(set: &mut [u32], key: u32) -> u32 {
+    let mut carried = key;
+    for way in 0..set.len() {
+        let tag = set[way];
+        set[way] = carried;
+        if key_of(tag) == key {
+            set[0] = tag;
+            return HIT;
+        }
+        carried = tag;
+    }
+    carried
+}
+
 /// Walks the tree towards the side that was not used last. Bit `node` set: the right half is older.
 fn tree_victim(tree: u64, ways: usize) -> usize {
     let mut node = 1;
@@ -243,6 +272,19 @@ mod tests {
         let mut array = TagArray::new(2, 2, Replacement::Lru);
         assert_eq!([array.touch(10), array.touch(20), array.touch(10), array.touch(30)], [EMPTY, EMPTY, HIT, 20]);
         assert!(array.is_recent(30) && array.contains(10) && !array.contains(20));
+    }
+
+    #[test]
+    fn sets_of_usual_sizes_behave_as_any_other() {
+        let mut number = 1u32;
+        let mut fixed = [EMPTY; 8];
+        let mut scanned = [EMPTY; 8];
+        for _ in 0..2000 {
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let key = number >> 28;
+            assert_eq!(touch_fixed::<8>(&mut fixed, key), touch_scan(&mut scanned, key));
+            assert_eq!(fixed, scanned);
+        }
     }
 
     #[test]

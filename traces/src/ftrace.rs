@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use sim_core::calls::CallNumber;
 
 /// Clock assumed for stamps in cycles, MHz: they carry no unit. Gaps become instructions at the same clock
-/// (`clock_mhz` has the same default), so that the assumption cancels out.
+/// ([`strace::distil::DistilOptions::clock_mhz`] has the same default), so that the assumption cancels out.
 pub const TSC_MHZ: u64 = 2_400;
 
 /// True when the text looks like ftrace's.

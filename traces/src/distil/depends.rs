@@ -8,6 +8,7 @@ use super::requests::CallRecord;
 use petgraph::adj::UnweightedList;
 use petgraph::algo::tred::{dag_to_toposorted_adjacency_list, dag_transitive_reduction_closure};
 use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::visit::IntoNeighbors;
 use sim_core::workload::Object;
 use std::collections::BTreeMap;
 

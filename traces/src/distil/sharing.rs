@@ -138,6 +138,12 @@ pub(super) fn classify(
     }
     let judge = Judge { model, units: units.len() as u32, others: others.len() as u32, units_of_connection };
     let kernel = KernelMap::bundled();
+    if std::env::var("EDUMP").is_ok() {
+        for (n, u) in uses.iter().enumerate() {
+            let line = recording.line(n as u32);
+            if is_kernel(line) && kernel.class(line) == DataClass::DirectMap && u.units > 1 && !u.code { eprintln!("D {:x} units {} sf {} conn {} later {}/{}", line << 6, u.units, u.store_first, u.connection as i32, u.later_loads, u.later_steps); }
+        }
+    }
     let mut places = Places { by_line: Vec::with_capacity(uses.len()), guessed: Vec::new() };
     let mut guesses = [0u64; 3];
     let mut pending: Vec<Option<Region>> = vec![None; uses.len()];

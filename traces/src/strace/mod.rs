@@ -3,19 +3,19 @@
 //! [`read`] turns text into a [`Recording`]; [`distil`](mod@distil) turns a recording into a workload with kernel work from a library.
 //! The columns for task, time, duration and descriptor kinds are optional; what is missing is deduced or counted as guessed.
 
-//pub mod distil;
+pub mod distil;
 pub mod objects;
 pub mod parse;
 pub mod value;
 
-//mod base;
-//mod copy;
-//mod gaps;
-//mod library;
-//mod requests;
-//mod similar;
-//mod synthetic;
-//mod wait;
+mod base;
+mod copy;
+mod depends;
+mod gaps;
+mod library;
+mod requests;
+mod synthetic;
+mod user;
 
 use crate::error::TraceError;
 use objects::Descriptor;

@@ -109,6 +109,12 @@ fn role(call: &StraceCall, connection: bool) -> Role {
     }
 }
 
+/// The role of a call in a request of `connection`.
+pub(super) fn role_in(call: &StraceCall, connection: u32) -> Role {
+    let own = call.descriptors.iter().chain(&call.made).any(|descriptor| descriptor.instance == connection);
+    role(call, own)
+}
+
 /// Roles of all calls, and the calls of each connection.
 struct Assigned {
     roles: Vec<Role>,

@@ -1,0 +1,482 @@
+//! From a recording of system calls to a workload.
+//!
+//! The recording says which calls a request makes, in which order, with which results, and how long the program worked between them.
+//! It does not say what the calls do inside the kernel: that comes from a *library* of workloads distilled from full-system captures,
+//! by call, kind of object, bytes and outcome. One of them, the *base*, also lends its address space, its event loop and its interrupts,
+//! and its user work when the calls say that it is the same program. Everything that was decided by a rule, and everything that was
+//! left out, is in the workload's notes.
+
+use super::base::{self, Base};
+use super::copy::Copier;
+use super::gaps::{self, Gaps};
+use super::library::{Fit, Found, Library};
+use super::requests::{self, Request, Role, Split};
+use super::user::UserBlocks;
+use super::{Recording, StraceCall, depends};
+use crate::error::TraceError;
+use sim_core::block::{BlockId, Origin};
+use sim_core::calls::CallNumber;
+use sim_core::workload::{
+    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RequestClass, Source, Step, WaitLoop, Workload,
+};
+use std::collections::BTreeMap;
+
+/// Recorded requests kept for each class.
+const CHAINS_MAX: usize = 40;
+
+/// Classes with fewer than this many thousandths of the requests are dropped.
+const CLASS_MIN_MILLI: usize = 10;
+
+/// Steps of a chain: dependencies are 16-bit indices.
+const STEPS_MAX: usize = 60_000;
+
+/// Where the user work between two calls comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UserWork {
+    /// From the library's recorded blocks when it has the same program (the gap's rank among its like says which), else from the gaps.
+    #[default]
+    Auto,
+    /// Always as long as the gaps say: recorded blocks of the same program are repeated or cut to that length.
+    Gaps,
+}
+
+/// How to distil.
+#[derive(Clone, Debug)]
+pub struct DistilOptions {
+    /// Name of the workload.
+    pub name: String,
+    /// File that the recording came from.
+    pub file: String,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What the tracer adds to each gap between calls; estimated from the recording when `None`.
+    pub tracer_cost_ns: Option<u64>,
+    /// Clock of the machine that was recorded, MHz. Not in the recording; 2,400 is a common nominal clock of server parts.
+    pub clock_mhz: u64,
+    /// Instructions per cycle of user code, in thousandths. Not in the recording; 1,000 is the middle of what the captures' servers
+    /// reach on the modelled machines (user CPI 0.8 to 1.8).
+    pub instructions_per_cycle_milli: u64,
+    /// Where user work comes from.
+    pub user_work: UserWork,
+    /// Library workload to use as base, by name; the most similar one when `None`.
+    pub base: Option<String>,
+    pub(crate) timed: bool,
+}
+
+impl DistilOptions {
+    /// The defaults.
+    pub fn new(name: &str, file: &str) -> Self {
+        DistilOptions {
+            name: name.to_owned(),
+            file: file.to_owned(),
+            sha256: String::new(),
+            tracer_cost_ns: None,
+            clock_mhz: 2_400,
+            instructions_per_cycle_milli: 1_000,
+            user_work: UserWork::Auto,
+            base: None,
+            timed: true,
+        }
+    }
+}
+
+/// Distils a recording with kernel work from `library`.
+///
+/// # Errors
+/// An empty library, an unknown base, or a recording without calls.
+pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOptions) -> Result<Workload, TraceError> {
+    if recording.calls.is_empty() {
+        return Err(TraceError::content(&options.file, "no finished system call in it", "Record for longer"));
+    }
+    let mut options = options.clone();
+    options.timed = recording.timed && recording.durations;
+    let mut split = requests::split(&recording.calls);
+    if split.requests.is_empty() {
+        sequential(&recording.calls, &mut split);
+    }
+    let steps = split.requests.iter().flat_map(|request| &request.calls).map(|index| &recording.calls[*index]);
+    let base = base::choose(steps, split.program, library, options.base.as_deref(), &options.file)?;
+    let gaps = gaps::measure(&recording.calls, options.tracer_cost_ns);
+    let mut distiller = Distiller {
+        recording,
+        split: &split,
+        copier: Copier::new(library, base.index),
+        kernel: Library::new(library, base.index),
+        user: UserBlocks::new(&recording.calls, &gaps, &options, library, base.index, base.same_program),
+        stand_ins: BTreeMap::new(),
+    };
+    let (classes, dropped) = distiller.classes(library[base.index]);
+    let wait = distiller.wait(library, base);
+    let blocking = distiller.blocking(library, base);
+    let kernel = distiller.kernel_blocks(library, base.index);
+    let mut notes = reading_notes(recording);
+    notes.extend(split_notes(&split, &dropped));
+    notes.extend(distiller.notes(&gaps, &options, library[base.index], base));
+    let from = library[base.index];
+    Ok(Workload {
+        name: options.name.clone(),
+        description: format!("{} of a real run; kernel work recorded in `{}`", recording.format, from.name),
+        source: Source {
+            format: recording.format.clone(),
+            file: options.file.clone(),
+            sha256: options.sha256.clone(),
+            mitigations: from.source.mitigations,
+        },
+        program: split.program,
+        datagram: split.datagram,
+        connection_per_request: split.connection_per_request,
+        threads: split.threads.max(1),
+        single_threaded: base.same_program && from.single_threaded,
+        connections: split.connections,
+        requests: split.requests.len() as u64,
+        classes,
+        wait,
+        blocking,
+        kernel,
+        client: from.client.clone(),
+        blocks: distiller.copier.blocks,
+        layout: distiller.copier.layout,
+        region_lines: distiller.copier.region_lines,
+        keys: if base.same_program { from.keys } else { 0 },
+        user_base_cpi_milli: from.user_base_cpi_milli.filter(|_| base.same_program),
+        notes,
+    })
+}
+
+/// A recording without requests is one run of a sequential program: all calls of its first task.
+fn sequential(calls: &[StraceCall], split: &mut Split) {
+    let main = calls[0].pid;
+    let own: Vec<usize> = (0..calls.len()).filter(|index| calls[*index].pid == main).collect();
+    let kept = own.len().min(STEPS_MAX);
+    split.outside.clear();
+    if own.len() < calls.len() {
+        split.outside.insert("calls of other tasks than the first", (calls.len() - own.len()) as u64);
+    }
+    if kept < own.len() {
+        split.outside.insert("calls beyond the longest run that is replayed", (own.len() - kept) as u64);
+    }
+    split.requests = vec![Request { calls: own[..kept].to_vec(), ..Request::default() }];
+    split.program = Program::Sequential;
+    split.threads = 1;
+}
+
+/// Requests of one class share this.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ClassKey {
+    /// Calls by name, with the error of those that failed.
+    calls: Vec<(String, Option<String>)>,
+    /// Power of two of the received bytes.
+    received_bucket: u32,
+}
+
+struct Distiller<'a> {
+    recording: &'a Recording,
+    split: &'a Split,
+    copier: Copier<'a>,
+    kernel: Library,
+    user: UserBlocks<'a>,
+    /// What was taken where the library lacks the call, by how well it fits and what is missing.
+    stand_ins: BTreeMap<(Fit, String), u64>,
+}
+
+impl<'a> Distiller<'a> {
+    fn call(&self, index: usize) -> &'a StraceCall {
+        &self.recording.calls[index]
+    }
+
+    fn role(&self, index: usize, connection: u32) -> Role {
+        if self.split.program == Program::Sequential {
+            return Role::Other;
+        }
+        requests::role_in(self.call(index), connection)
+    }
+
+    /// Bytes received and sent by a request.
+    fn bytes(&self, request: &Request) -> (u64, u64) {
+        let of = |role: Role| {
+            let own = request.calls.iter().filter(|index| self.role(**index, request.connection) == role);
+            own.map(|index| self.call(*index).bytes).sum()
+        };
+        (of(Role::Receive), of(Role::Send))
+    }
+
+    fn key(&self, request: &Request) -> ClassKey {
+        let calls = request.calls.iter().map(|index| (self.call(*index).name.clone(), self.call(*index).error.clone()));
+        let received = self.bytes(request).0;
+        ClassKey { calls: calls.collect(), received_bucket: u64::BITS - received.leading_zeros() }
+    }
+
+    /// The classes, most frequent first, and how many requests were dropped with small ones.
+    fn classes(&mut self, base: &Workload) -> (Vec<RequestClass>, u64) {
+        let mut groups: BTreeMap<ClassKey, Vec<&Request>> = BTreeMap::new();
+        for request in self.split.requests.iter().filter(|request| request.calls.len() <= STEPS_MAX) {
+            groups.entry(self.key(request)).or_default().push(request);
+        }
+        let mut groups: Vec<(ClassKey, Vec<&Request>)> = groups.into_iter().collect();
+        groups.sort_by(|left, right| right.1.len().cmp(&left.1.len()).then_with(|| left.0.cmp(&right.0)));
+        let all: usize = groups.iter().map(|(_, requests)| requests.len()).sum();
+        let kept = groups.iter().take_while(|(_, requests)| requests.len() * 1_000 >= all * CLASS_MIN_MILLI).count().max(1);
+        let dropped = groups.iter().skip(kept).map(|(_, requests)| requests.len() as u64).sum();
+        groups.truncate(kept);
+        let stores = base.classes.iter().any(|class| class.name == "get");
+        let mut classes: Vec<RequestClass> = groups.iter().map(|(_, requests)| self.class(requests, stores)).collect();
+        name_apart(&mut classes);
+        (classes, dropped)
+    }
+
+    fn class(&mut self, requests: &[&Request], stores: bool) -> RequestClass {
+        let count = requests.len();
+        let (received, sent) = requests.iter().map(|request| self.bytes(request)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let chosen = count.min(CHAINS_MAX);
+        let chains: Vec<Chain> = (0..chosen).map(|which| self.chain(requests[which * count / chosen])).collect();
+        let (request_bytes, reply_bytes) = ((received / count as u64) as u32, (sent / count as u64) as u32);
+        let name = match (self.split.program, stores) {
+            (Program::Sequential, _) => "run".to_owned(),
+            (_, true) if request_bytes < reply_bytes => "get".to_owned(),
+            (_, true) => "set".to_owned(),
+            _ => calls_name(&chains[0]),
+        };
+        let in_kernel = self.split.program != Program::Sequential && (stores || chains.iter().all(in_kernel));
+        RequestClass { name, recorded: count as u32, request_bytes, reply_bytes, in_kernel, chains }
+    }
+
+    fn chain(&mut self, request: &Request) -> Chain {
+        let roles: Vec<Role> = request.calls.iter().map(|index| self.role(*index, request.connection)).collect();
+        let last_send = roles.iter().rposition(|role| *role == Role::Send);
+        let first_send = roles.iter().position(|role| *role == Role::Send);
+        let calls: Vec<(&StraceCall, Role)> = request.calls.iter().map(|index| self.call(*index)).zip(roles.iter().copied()).collect();
+        let depends = depends::depends(&calls);
+        let mut steps = Vec::with_capacity(calls.len());
+        let mut previous = None;
+        for (position, ((call, role), depends)) in calls.iter().zip(depends).enumerate() {
+            let user = self.user.block(&mut self.copier, request.calls[position], previous, position);
+            let (kernel, client_softirq) = self.kernel_block(call);
+            let number = call.number.unwrap_or(CallNumber(u16::MAX >> 1));
+            let effect = if Some(position) == last_send { Effect::SendLast } else { role.effect() };
+            steps.push(Step {
+                user,
+                call: number,
+                object: object(call),
+                effect,
+                bytes: u32::try_from(call.bytes).unwrap_or(u32::MAX),
+                kernel,
+                client_softirq,
+                deferred: self.split.deferred && first_send.is_some_and(|first| position >= first),
+                depends,
+            });
+            previous = call.number;
+        }
+        Chain { steps }
+    }
+
+    /// Kernel work of a call from the library; what the library lacks is replaced and counted, never left empty.
+    fn kernel_block(&mut self, call: &StraceCall) -> (BlockId, BlockId) {
+        let object = object(call);
+        let bytes = u32::try_from(call.bytes).unwrap_or(u32::MAX);
+        let Some(Found { source, kernel, client_softirq, fit, call: found }) = self.kernel.find(call.number, object, bytes) else {
+            return (BlockId::EMPTY, BlockId::EMPTY);
+        };
+        let failed = call.error.as_deref().map_or(String::new(), |error| format!(" that failed with {error}"));
+        let missing = match fit {
+            Fit::Same => (!failed.is_empty()).then(|| format!("{}{failed}: taken from successful ones", call.name)),
+            Fit::OtherObject => Some(format!("{} on {object:?}{failed}: taken from {} on another object", call.name, found.name())),
+            Fit::Family => Some(format!("{}{failed}: median of {}", call.name, found.name())),
+            Fit::Any => Some(format!("{}{failed}: median of all calls ({})", call.name, found.name())),
+        };
+        if let Some(missing) = missing {
+            *self.stand_ins.entry((fit, missing)).or_default() += 1;
+        }
+        let origin = (fit >= Fit::Family).then_some(Origin::Synthetic);
+        (self.copier.copy(source, kernel, origin), self.copier.copy(source, client_softirq, None))
+    }
+
+    /// The event loop, from the base or from the first library workload that has one.
+    fn wait(&mut self, library: &[&Workload], base: Base) -> Option<WaitLoop> {
+        let (name, max_events) = self.split.readiness.as_ref().filter(|_| self.split.program == Program::EventLoop)?;
+        let call = CallNumber::from_name(name)?;
+        let has = |source: &usize| library[*source].wait.is_some();
+        let same_call = |source: &usize| library[*source].wait.as_ref().is_some_and(|wait| wait.call == call);
+        let source = Some(base.index)
+            .filter(same_call)
+            .or_else(|| (0..library.len()).find(same_call))
+            .or(Some(base.index).filter(has))
+            .or_else(|| (0..library.len()).find(has))?;
+        let from = library[source].wait.as_ref()?;
+        if !same_call(&source) {
+            *self.stand_ins.entry((Fit::Family, format!("{name}: event loop of {}", from.call.name()))).or_default() += 1;
+        }
+        let user = if source == base.index && base.same_program {
+            self.copier.copy_all(source, &from.user)
+        } else {
+            vec![self.user.typical(&mut self.copier, name)]
+        };
+        let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
+        Some(WaitLoop {
+            call,
+            user,
+            head: copy(&from.head),
+            item: copy(&from.item),
+            tail: copy(&from.tail),
+            sleep: copy(&from.sleep),
+            wake: copy(&from.wake),
+            max_events: *max_events,
+        })
+    }
+
+    /// The blocking receive, from the base or from the first library workload that has what the program needs.
+    fn blocking(&mut self, library: &[&Workload], base: Base) -> BlockingPath {
+        let blocks = self.split.program != Program::EventLoop;
+        let fits = |path: &BlockingPath| if blocks { !path.sleep.is_empty() } else { !path.again.is_empty() };
+        let other = (0..library.len()).find(|source| fits(&library[*source].blocking));
+        let source = Some(base.index).filter(|source| fits(&library[*source].blocking)).or(other).unwrap_or(base.index);
+        let from = &library[source].blocking;
+        let again_user = if source == base.index && base.same_program { self.copier.copy_all(source, &from.again_user) } else { Vec::new() };
+        let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
+        BlockingPath { sleep: copy(&from.sleep), wake: copy(&from.wake), again: copy(&from.again), again_user }
+    }
+
+    fn kernel_blocks(&mut self, library: &[&Workload], source: usize) -> KernelBlocks {
+        let from = &library[source].kernel;
+        let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
+        KernelBlocks {
+            interrupt_entry: copy(&from.interrupt_entry),
+            interrupt_exit: copy(&from.interrupt_exit),
+            poll: copy(&from.poll),
+            driver_receive: copy(&from.driver_receive),
+            transmit: copy(&from.transmit),
+            switch_out: copy(&from.switch_out),
+            switch_in: copy(&from.switch_in),
+            tick: copy(&from.tick),
+            null_call: copy(&from.null_call),
+            receive: from.receive.iter().map(|(kind, id)| (*kind, self.copier.copy(source, *id, None))).collect(),
+        }
+    }
+
+    fn notes(&self, gaps: &Gaps, options: &DistilOptions, base: &Workload, chosen: Base) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut note = |certainty, text: String, count| notes.push(Note { certainty, text, count });
+        let likeness = format!("{} of 1000 calls covered, {} in common", chosen.covered_milli, chosen.common_milli);
+        let what = if chosen.same_program { "taken for the same program as" } else { "most like" };
+        note(Certainty::Guessed, format!("kernel work, address space and interrupts from `{}`: {what} it ({likeness})", base.name), 1);
+        let user = &self.user;
+        if options.timed {
+            let text = format!(
+                "tracer cost taken off each gap between calls: {} ns ({} ns after a call that made a socket), {}; the median gap is {} ns",
+                gaps.tracer_cost_ns,
+                gaps.tracer_cost_socket_ns,
+                if options.tracer_cost_ns.is_some() { "as given" } else { "the smallest gaps of the recording" },
+                gaps.median_ns
+            );
+            note(Certainty::Guessed, text, 1);
+            note(Certainty::Guessed, "gaps of more than ten medians, taken for preemption and replaced by the median".to_owned(), gaps.outliers);
+            let text = format!(
+                "instructions of user work in the kept requests by the gaps, at {} MHz and {} thousandths of an instruction a cycle; the \
+                 blocks that were chosen have {}",
+                options.clock_mhz, options.instructions_per_cycle_milli, user.instructions_chosen
+            );
+            note(Certainty::Guessed, text, user.instructions_by_gaps);
+        } else {
+            note(Certainty::Guessed, "no times or no durations (-ttt -T): user work is the library's or the least".to_owned(), 1);
+        }
+        note(Certainty::Understood, format!("user work as recorded in `{}`, chosen by the rank of the gap", base.name), user.as_recorded);
+        note(Certainty::Guessed, format!("user work of `{}` repeated or cut to the gap's length", base.name), user.stretched_count);
+        note(Certainty::Guessed, "user work made up: proportions of the library's recorded user blocks".to_owned(), user.made_up);
+        for ((_, missing), count) in &self.stand_ins {
+            note(Certainty::Guessed, format!("kernel work of {missing}"), *count);
+        }
+        note(
+            Certainty::Guessed,
+            "chunks of other captures recognised as the base's kernel text or data".to_owned(),
+            self.copier.chunks_shared,
+        );
+        note(Certainty::Guessed, format!("recorded client: as in `{}`; the recording has none", base.name), 1);
+        notes.retain(|note| note.count > 0);
+        notes
+    }
+}
+
+/// What became of the lines of a recording.
+pub(crate) fn reading_notes(recording: &Recording) -> Vec<Note> {
+    let counts = &recording.counts;
+    let mut notes = Vec::new();
+    let mut note = |certainty, text: &str, count| {
+        if count > 0 {
+            notes.push(Note { certainty, text: text.to_owned(), count });
+        }
+    };
+    note(Certainty::Understood, "lines", counts.accounted());
+    note(Certainty::Understood, "calls", recording.calls.len() as u64);
+    note(Certainty::Understood, "of these put together from two lines", counts.pairs);
+    note(Certainty::Understood, "signals", counts.signals);
+    note(Certainty::Understood, "ends of tasks", counts.exits);
+    let unknown = recording.calls.iter().filter(|call| call.number.is_none()).count();
+    note(Certainty::Guessed, "calls that the call table doesn't know", unknown as u64);
+    if !recording.decorated {
+        note(Certainty::Guessed, "kinds of descriptors, from the calls that made or used them (strace -yy prints them)", 1);
+    }
+    note(Certainty::Dropped, "calls whose end is not in the file", counts.never_resumed + counts.detached);
+    note(Certainty::Dropped, "calls whose beginning is not in the file", counts.never_begun);
+    note(Certainty::Dropped, "damaged end of the file", u64::from(recording.damage.is_some()));
+    notes
+}
+
+fn split_notes(split: &Split, dropped: &u64) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut note = |certainty, text: &str, count| {
+        if count > 0 {
+            notes.push(Note { certainty, text: text.to_owned(), count });
+        }
+    };
+    note(Certainty::Understood, "requests with their replies", split.requests.len() as u64);
+    note(Certainty::Guessed, &format!("kind of program: {:?}", split.program), 1);
+    note(Certainty::Guessed, "replies are sent after the receives of all ready connections", u64::from(split.deferred));
+    for (reason, count) in &split.outside {
+        note(Certainty::Dropped, reason, *count);
+    }
+    note(Certainty::Dropped, "requests of classes with less than 1 % of the requests", *dropped);
+    notes
+}
+
+/// Kind of object of a call: of its descriptor, or by what it does.
+fn object(call: &StraceCall) -> Object {
+    if let Some(descriptor) = call.descriptor() {
+        return descriptor.object;
+    }
+    match call.name.as_str() {
+        "mmap" | "munmap" | "mprotect" | "brk" | "madvise" | "mremap" | "msync" => Object::Memory,
+        "futex" | "clone" | "clone3" | "fork" | "vfork" | "kill" | "tkill" | "tgkill" | "wait4" | "waitid" => Object::Process,
+        "open" | "openat" | "openat2" | "creat" | "stat" | "lstat" | "newfstatat" | "statx" | "access" | "faccessat" | "faccessat2"
+        | "readlink" | "readlinkat" | "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" | "mkdir" | "mkdirat" | "statfs" => {
+            Object::File
+        }
+        _ => Object::None,
+    }
+}
+
+/// Names of the calls of a chain, repeats written once.
+fn calls_name(chain: &Chain) -> String {
+    let mut names: Vec<&str> = chain.steps.iter().map(|step| step.call.name()).collect();
+    names.dedup();
+    if names.len() > 6 { "request".to_owned() } else { names.join("+") }
+}
+
+/// Makes class names different by numbering repeats.
+fn name_apart(classes: &mut [RequestClass]) {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for class in classes {
+        let count = seen.entry(class.name.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            class.name = format!("{} {count}", class.name);
+        }
+    }
+}
+
+/// True when an in-kernel service can do what the request does: receive, look at files, send.
+fn in_kernel(chain: &Chain) -> bool {
+    chain.steps.iter().all(|step| {
+        let name = step.call.name();
+        let reads = ["read", "pread64", "open", "openat", "fstat", "newfstatat", "stat", "close", "sendfile", "setsockopt", "epoll_ctl", "lseek", "fcntl", "shutdown"];
+        step.effect != Effect::None || reads.contains(&name)
+    })
+}

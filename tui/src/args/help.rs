@@ -1,0 +1,86 @@
+//! Long help texts and examples.
+
+/// After the one-line description.
+pub const ABOUT: &str = "\
+What would a program do if its system calls were issued another way?
+
+ringscope replays what a real server did on a cycle-approximate model of a multi-core CPU and of the kernel, under five ways of \
+reaching the kernel (sync, exception-less, batched-script, in-kernel-dsl, elevated-shortcut), and says where every cycle went.
+
+Begin with `ringscope compare memcached`. Nothing needs to be installed or recorded first: some workloads come with the program.";
+
+/// Examples of the program as a whole.
+pub const EXAMPLES: &str = "\
+Examples:
+  ringscope compare memcached                         all five mechanisms on a recorded memcached
+  ringscope compare nginx --machine zen4 --cores 4    another machine, more cores
+  ringscope run redis --mechanism exception-less      one mechanism in depth
+  ringscope import server.strace -o server.workload   your own server, recorded with strace
+  ringscope explain indirect_cycles                   what a number means
+
+Exit codes: 0 done; 1 a finding; 2 wrong usage, configuration or input; 3 a simulation failed; 130 interrupted.";
+
+/// `compare`.
+pub const COMPARE: &str = "\
+Examples:
+  ringscope compare memcached
+  ringscope compare nginx --connections 256 --cores 4 --machine zen4
+  ringscope compare redis --mechanism exception-less,elevated-shortcut --json -o redis.csv
+  ringscope compare memcached --set kernel.mitigations=default --set machine.l2.size_kib=512
+  ringscope compare memcached --set 'machine.crossing.*=0'      crossings cost nothing: what is left?
+
+The table: requests/s is the throughput that the clients see; speed-up is against sync, with its 95 % interval, paired over seeds; \
+CPI is cycles per instruction in user and kernel mode; crossings, direct, indirect and mechanism are per request, in cycles where \
+not counted. `ringscope explain direct_cycles` and so on say what exactly is in a number.";
+
+/// `run`.
+pub const RUN: &str = "\
+Examples:
+  ringscope run memcached --mechanism exception-less
+  ringscope run nginx --mechanism sync --shadow           also what each mode would miss alone
+  ringscope run redis --mechanism elevated-shortcut --set mechanism.elevated_shortcut.depth=protocol
+  ringscope run memcached --json | jq .cycle_stack";
+
+/// `replay`.
+pub const REPLAY: &str = "\
+Nothing is reordered, renamed or scheduled: references and misses of exactly this trace, per structure and mode.
+
+Examples:
+  ringscope replay server.trace --machine zen4
+  ringscope replay server.trace --shadow=full --json
+  valgrind --tool=lackey --trace-mem=yes --log-file=ls.lackey ls; ringscope replay ls.lackey
+  ringscope replay server.trace --ledger off --timing     as fast as it goes, and how fast that is";
+
+/// `import`.
+pub const IMPORT: &str = "\
+Examples:
+  strace -f -ttt -T -yy -o server.strace ./server …
+  ringscope import server.strace -o server.workload
+  ringscope compare server.workload
+
+A recording can be given to `compare` and `run` directly too; a workload file saves the time of reading it again.";
+
+/// `explain`.
+pub const EXPLAIN: &str = "\
+Examples:
+  ringscope explain exception-less
+  ringscope explain kernel.fetch_l2
+  ringscope explain batch.limited_by
+  ringscope explain machine.crossing.drain_cycles";
+
+/// `config show`.
+pub const CONFIG_SHOW: &str = "\
+Later layers win: preset < ringscope.ron in the current folder < --config FILE.ron < options such as --cores < --set.
+
+Examples:
+  ringscope config show
+  ringscope config show machine.l2 --machine zen4
+  ringscope config show run --origin --cores 4 --set run.reps=5
+  ringscope config template > ringscope.ron";
+
+/// `completions`.
+pub const COMPLETIONS: &str = "\
+Examples:
+  ringscope completions bash > ~/.local/share/bash-completion/completions/ringscope
+  ringscope completions zsh > ~/.zfunc/_ringscope
+  ringscope completions fish > ~/.config/fish/completions/ringscope.fish";

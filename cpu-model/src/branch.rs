@@ -4,9 +4,9 @@
 //! A target buffer keyed by the source line says where the code went last time; a table indexed by the source line and the hashed path
 //! corrects it where the path tells more. A source line that the target buffer does not know is predicted to go on to the next line.
 
-use crate::level::Level;
 use crate::machine::{BranchSpec, Replacement};
 use crate::paged::Paged;
+use crate::tags::{EMPTY, HIT, TagArray};
 use sim_core::ids::Line;
 
 /// One entry of the path-indexed table.
@@ -18,12 +18,22 @@ struct PathEntry {
     writer: u16,
 }
 
+/// What is known of a source line.
+#[derive(Clone, Copy, Debug)]
+struct SourceLine {
+    /// Where it went last time.
+    target: Line,
+    /// Who took it out of the target buffer.
+    evictor: u16,
+    /// The target buffer holds it: the same as asking the buffer, without a search.
+    present: bool,
+}
+
 /// The branch structures of one core (and mode).
 #[derive(Clone, Debug)]
 pub(crate) struct BranchTables {
-    buffer: Level,
-    /// Where a source line went last time; counts only while the target buffer holds the line.
-    targets: Paged<Line>,
+    buffer: TagArray,
+    sources: Paged<SourceLine>,
     path_entries: Vec<PathEntry>,
     path: u32,
 }
@@ -50,17 +60,21 @@ pub(crate) enum Prediction {
 
 impl BranchTables {
     pub fn new(spec: &BranchSpec) -> BranchTables {
-        BranchTables {
-            buffer: Level::new(spec.btb_entries, spec.btb_ways, Replacement::Lru),
-            targets: Paged::new(0),
-            path_entries: vec![PathEntry::default(); spec.history_entries as usize],
-            path: 0,
-        }
+        BranchTables::sized(spec.btb_entries, spec.btb_ways, spec.history_entries)
     }
 
     /// Tables that are never used: the second instance of a machine that shares them between modes.
     pub fn absent() -> BranchTables {
-        BranchTables { buffer: Level::new(0, 1, Replacement::Lru), targets: Paged::new(0), path_entries: Vec::new(), path: 0 }
+        BranchTables::sized(0, 1, 0)
+    }
+
+    fn sized(entries: u32, ways: u32, path_entries: u32) -> BranchTables {
+        BranchTables {
+            buffer: TagArray::new(entries, ways, Replacement::Lru),
+            sources: Paged::new(SourceLine { target: 0, evictor: 0, present: false }),
+            path_entries: vec![PathEntry::default(); path_entries as usize],
+            path: 0,
+        }
     }
 
     #[inline(always)]
@@ -72,35 +86,45 @@ impl BranchTables {
 
     /// Execution went from the end of `source` to `next`; learns from it.
     #[inline]
-    pub fn follow<const LEDGER: bool>(&mut self, source: Line, next: Line, agent: u16) -> Prediction {
+    pub fn follow(&mut self, source: Line, next: Line, agent: u16) -> Prediction {
         let taken = next != source.wrapping_add(1);
-        let known = self.buffer.tags.is_recent(source) || self.buffer.tags.contains(source);
-        if !known && !taken {
+        let known = self.sources.get(source);
+        if !known.present && !taken {
             return Prediction::None;
         }
-        let prediction =
-            if known { self.check_known(source, next, agent) } else { Prediction::Wrong(self.unknown::<LEDGER>(source)) };
+        let prediction = if known.present {
+            self.check_known(source, known.target, next, agent)
+        } else {
+            Prediction::Wrong(Mispredicted { unknown: true, evictor: known.evictor })
+        };
         if taken {
-            if !self.buffer.tags.is_recent(source) {
-                self.buffer.touch::<LEDGER>(source, agent);
-            }
-            *self.targets.entry(source) = next;
-            self.path = (self.path << 4) ^ next.wrapping_mul(0x85eb_ca6b) >> 12;
+            self.learn(source, known, next, agent);
         }
         prediction
     }
 
-    fn unknown<const LEDGER: bool>(&self, source: Line) -> Mispredicted {
-        Mispredicted { unknown: true, evictor: if LEDGER { self.buffer.evictor.get(source) } else { 0 } }
+    fn learn(&mut self, source: Line, known: SourceLine, next: Line, agent: u16) {
+        if !self.buffer.is_recent(source) {
+            let victim = self.buffer.touch(source);
+            if victim != HIT && victim != EMPTY {
+                let victim = self.sources.entry(victim);
+                victim.present = false;
+                victim.evictor = agent;
+            }
+        }
+        if !known.present || known.target != next {
+            *self.sources.entry(source) = SourceLine { target: next, present: true, ..known };
+        }
+        self.path = (self.path << 4) ^ next.wrapping_mul(0x85eb_ca6b) >> 12;
     }
 
     /// The path table's entry counts when it belongs to this source; it is taken over only after a wrong prediction, so that
     /// branches that always go the same way do not crowd it.
-    fn check_known(&mut self, source: Line, next: Line, agent: u16) -> Prediction {
+    fn check_known(&mut self, source: Line, target: Line, next: Line, agent: u16) -> Prediction {
         let slot = self.path_slot(source);
         let entry = self.path_entries[slot];
         let own = entry.source == source.wrapping_add(1);
-        let predicted = if own { entry.next } else { self.targets.get(source) };
+        let predicted = if own { entry.next } else { target };
         if predicted == next {
             return Prediction::Right;
         }
@@ -133,18 +157,18 @@ mod tests {
     #[test]
     fn a_taken_branch_is_unknown_once_and_falling_through_needs_no_prediction() {
         let mut tables = tables();
-        assert_eq!(tables.follow::<true>(10, 11, 3), Prediction::None);
-        assert_eq!(tables.follow::<true>(10, 50, 3), unknown(0));
-        assert_eq!(tables.follow::<true>(10, 50, 3), Prediction::Right);
+        assert_eq!(tables.follow(10, 11, 3), Prediction::None);
+        assert_eq!(tables.follow(10, 50, 3), unknown(0));
+        assert_eq!(tables.follow(10, 50, 3), Prediction::Right);
     }
 
     #[test]
     fn a_displaced_entry_names_who_displaced_it() {
         let mut tables = tables();
-        tables.follow::<true>(10, 50, 3);
-        tables.follow::<true>(20, 60, 17);
-        tables.follow::<true>(30, 70, 18);
-        assert_eq!(tables.follow::<true>(10, 50, 3), unknown(18));
+        tables.follow(10, 50, 3);
+        tables.follow(20, 60, 17);
+        tables.follow(30, 70, 18);
+        assert_eq!(tables.follow(10, 50, 3), unknown(18));
     }
 
     #[test]
@@ -153,7 +177,7 @@ mod tests {
         let mut wrong_late = 0;
         for round in 0..400u32 {
             let next = if round % 2 == 0 { 100 } else { 200 };
-            if tables.follow::<true>(10, next, 3) != Prediction::Right && round >= 200 {
+            if tables.follow(10, next, 3) != Prediction::Right && round >= 200 {
                 wrong_late += 1;
             }
         }

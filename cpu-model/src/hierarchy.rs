@@ -256,16 +256,14 @@ impl Hierarchy {
                 return Some(self.data_missed::<LEDGER, MULTI>(core, who, line, store, victim));
             }
         }
-        if store { self.store_hit::<LEDGER, MULTI>(core, who, line) } else { None }
+        // One condition that is nearly never true: whether an op is a store can't be predicted.
+        let owned = level.tags.recent_tag(line) & FLAG != 0;
+        if store & !owned { self.first_store::<LEDGER, MULTI>(core, who, line) } else { None }
     }
 
-    #[inline(always)]
-    fn store_hit<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Option<Access> {
-        let tags = &mut self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d].tags;
-        if tags.recent_tag(line) & FLAG != 0 {
-            return None;
-        }
-        tags.flag_recent(line);
+    /// A store to a line that is there, but that this core has not written since it came.
+    fn first_store<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Option<Access> {
+        self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d].tags.flag_recent(line);
         if !MULTI {
             return None;
         }
@@ -285,11 +283,12 @@ impl Hierarchy {
         let instance = who.mode.index() & self.shape.masks.l1d;
         let evictor = self.cores[core].l1d[instance].evictor_of::<LEDGER>(line);
         let missed = self.count_miss::<LEDGER>(core, who, Structure::L1d, evictor);
-        let physical = self.frames.physical(line);
-        let mut below = self.below::<LEDGER, MULTI>(core, who, physical, true);
+        // Before anything else moves: afterwards an inclusive last level may have dropped the victim.
         if victim & FLAG != 0 {
             self.write_back::<LEDGER, MULTI>(core, who, key_of(victim));
         }
+        let physical = self.frames.physical(line);
+        let mut below = self.below::<LEDGER, MULTI>(core, who, physical, true);
         if self.shape.prefetch.data_streamer {
             self.stream::<LEDGER, MULTI>(core, who, physical);
         }
@@ -313,7 +312,7 @@ impl Hierarchy {
     pub fn branch<const LEDGER: bool>(&mut self, core: usize, who: Who, from: Line, to: Line) -> Option<Mispredicted> {
         let mode = who.mode.index();
         let part = &mut self.cores[core];
-        match part.branch[mode & self.shape.masks.branch].follow::<LEDGER>(from, to, who.agent) {
+        match part.branch[mode & self.shape.masks.branch].follow(from, to, who.agent) {
             Prediction::None => None,
             Prediction::Right => {
                 part.counters.modes[mode].references[Structure::Branch.index()] += 1;

@@ -14,26 +14,16 @@ use sim_core::ids::{CHUNK_LINES, Line, PAGE_LINES};
 /// Distinguishes a 2 MiB page's key; pages of 4 KiB need 24 bits.
 const LARGE_KEY: u32 = 1 << 24;
 
-/// Where a TLB keeps 2 MiB pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LargePages {
-    /// In an array of their own.
-    Apart,
-    /// In the same entries as 4 KiB pages.
-    Together,
-    /// Nowhere: they are cut into 4 KiB pieces.
-    Cut,
-}
-
-/// The instances of a first-level TLB.
+/// A first-level TLB: one array for 4 KiB pages, which may hold 2 MiB pages too, and possibly one for 2 MiB pages apart. Where neither
+/// holds them they are cut into 4 KiB pieces.
 #[derive(Clone, Debug)]
 struct Front {
-    small: [Level; 2],
-    large: [Level; 2],
-    policy: LargePages,
-    small_mask: usize,
-    large_mask: usize,
-    /// 4 KiB page of the last access: still the most recent entry of its set.
+    /// Small (or both), then large; each with its instances.
+    arrays: [[Level; 2]; 2],
+    masks: [usize; 2],
+    keeps_large: bool,
+    large_apart: bool,
+    /// 4 KiB page of the last fetch: still the most recent entry of its set.
     last_page: u32,
 }
 
@@ -79,17 +69,11 @@ fn instances(spec: &TlbSpec) -> [Level; 2] {
 
 impl Front {
     fn new(small: &TlbSpec, large: &TlbSpec) -> Front {
-        let policy = match (small.holds, large.entries) {
-            (Holds::Both, _) => LargePages::Together,
-            (_, 0) => LargePages::Cut,
-            _ => LargePages::Apart,
-        };
         Front {
-            small: instances(small),
-            large: instances(large),
-            policy,
-            small_mask: usize::from(small.per_mode),
-            large_mask: usize::from(large.per_mode),
+            arrays: [instances(small), instances(large)],
+            masks: [usize::from(small.per_mode), usize::from(large.per_mode)],
+            keeps_large: small.holds == Holds::Both || large.entries > 0,
+            large_apart: large.entries > 0,
             last_page: NOWHERE,
         }
     }
@@ -97,18 +81,14 @@ impl Front {
     /// The array and the key that translate a line.
     #[inline(always)]
     fn place(&mut self, mode: usize, line: Line, large: bool) -> (&mut Level, u32) {
-        if !large || self.policy == LargePages::Cut {
-            return (&mut self.small[mode & self.small_mask], line / PAGE_LINES);
-        }
-        let key = (line / CHUNK_LINES) | LARGE_KEY;
-        match self.policy {
-            LargePages::Apart => (&mut self.large[mode & self.large_mask], key),
-            _ => (&mut self.small[mode & self.small_mask], key),
-        }
+        let large = large & self.keeps_large;
+        let key = if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES };
+        let apart = usize::from(large & self.large_apart);
+        (&mut self.arrays[apart][mode & self.masks[apart]], key)
     }
 
     fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
-        self.small.iter_mut().chain(&mut self.large).filter(|level| !level.tags.is_absent())
+        self.arrays.iter_mut().flatten().filter(|level| !level.tags.is_absent())
     }
 }
 
@@ -166,13 +146,16 @@ impl Hierarchy {
         who: Who,
         line: Line,
     ) -> Option<Translation> {
-        let page = line / PAGE_LINES;
         let tlbs = &mut self.cores[core].tlbs;
         let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
-        if front.last_page == page {
-            return None;
+        // Data moves from page to page too irregularly for this to be predicted: there the array's own most recent entry is asked.
+        if FETCH {
+            let page = line / PAGE_LINES;
+            if front.last_page == page {
+                return None;
+            }
+            front.last_page = page;
         }
-        front.last_page = page;
         let large = self.frames.is_large(line);
         let (level, key) = front.place(who.mode.index(), line, large);
         if level.tags.is_recent(key) || level.touch::<LEDGER>(key, who.agent) == HIT {

@@ -122,3 +122,19 @@ fn flushes_are_evictors_and_isolation_is_a_fact_of_the_machine() {
         assert!(rows.iter().all(|row| row.evictor != Agent::FLUSH || row.structure >= Structure::Itlb));
     }
 }
+
+#[test]
+fn a_second_core_that_does_nothing_changes_nothing() {
+    for name in Machine::preset_names() {
+        let machine = Machine::preset(name).unwrap();
+        let stream = stream(6, 5);
+        let mut one = Cpu::new(&machine, 1, &stream.layout, ledger_and(Shadow::Off), 1).unwrap();
+        let mut two = Cpu::new(&machine, 2, &stream.layout, ledger_and(Shadow::Off), 1).unwrap();
+        for (context, ops) in &stream.segments {
+            one.run(CoreId(0), *context, ops, &Binding::default(), u64::MAX);
+            two.run(CoreId(0), *context, ops, &Binding::default(), u64::MAX);
+        }
+        assert_eq!(one.clock(CoreId(0)), two.clock(CoreId(0)), "{name}");
+        assert_eq!(one.ledger(), two.ledger(), "{name}");
+    }
+}

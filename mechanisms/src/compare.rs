@@ -4,7 +4,7 @@ use crate::assemble::{self, Totals, throughputs};
 use crate::experiment::{Settings, SettingsError};
 use crate::gain;
 use crate::registry::Mechanism;
-use crate::simulate::{Sample, SimulationError, default_requests, simulate};
+use crate::simulate::{Sample, SimulationError, simulate};
 use sim_core::estimate::{Decision, StoppingRule, paired_ratio};
 use sim_core::manifest::{Manifest, PartsHash};
 use sim_core::parallel::{self, Outcome, Sweep};
@@ -233,9 +233,6 @@ fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job:
         if let Some(exposure) = point.exposure_permille {
             own.machine.exposure.instruction_permille_user = exposure;
             own.machine.exposure.instruction_permille_kernel = exposure;
-        }
-        if own.run.requests == 0 {
-            own.run.requests = default_requests(workload);
         }
         let sample = simulate(workload, &own, point.mechanism, point.seed);
         sample.map_err(|source| ExperimentError::Simulation { mechanism: point.mechanism.name(), seed: point.seed, source })

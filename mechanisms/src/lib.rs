@@ -10,5 +10,6 @@ pub mod in_kernel;
 pub mod issue;
 pub mod program;
 pub mod registry;
+pub mod replay;
 pub mod settings;
 pub mod simulate;

@@ -4,7 +4,7 @@ use crate::experiment::{Settings, ShadowSetting};
 use crate::registry::Mechanism;
 use cpu_model::{CpuOptions, Shadow};
 use os_model::stats::BatchCount;
-use os_model::system::{Size, System, SystemError};
+use os_model::system::{Driver, Size, System, SystemError};
 use sim_core::context::Agent;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{CoreId, Cycles, Mode};
@@ -100,19 +100,24 @@ pub enum SimulationError {
     Cancelled,
 }
 
-/// Measured requests of a repetition when the settings leave it open. A run of a sequential program is one request.
-pub fn default_requests(workload: &Workload) -> u64 {
-    if workload.program == Program::Sequential { 2 } else { 400 }
+/// Measured requests of a repetition when the settings leave it open: a multiple of the connections, so that a window holds several
+/// rounds of a mechanism that batches over all of them. A run of a sequential program is one request.
+pub fn default_requests(workload: &Workload, connections: u32) -> u64 {
+    if workload.program == Program::Sequential { 2 } else { u64::from(connections * 3).max(300) }
 }
 
-/// Runs one simulation.
+/// A system with its driver, clients started: everything before the first cycle.
 ///
 /// # Errors
-/// When the machine does not fit, the simulation stands still, or the cycles do not add up.
-pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, seed: u64) -> Result<Sample, SimulationError> {
+/// When the machine does not fit.
+pub fn assemble<'a>(
+    workload: &'a Workload,
+    settings: &'a Settings,
+    mechanism: Mechanism,
+    seed: u64,
+) -> Result<(System<'a>, Box<dyn Driver>), SimulationError> {
     let run = &settings.run;
-    let sequential = workload.program == Program::Sequential;
-    let connections = if sequential { 1 } else { run.connections };
+    let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
     let size = Size {
         cores: run.cores,
@@ -136,11 +141,29 @@ pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, 
     };
     let seeds = SeedTree::new(seed);
     let mut system = System::new(workload, &settings.machine, &settings.kernel, &settings.clients, &size, options, &seeds)?;
-    let mut driver = mechanism.driver(&mut system, &settings.mechanism);
-    if !sequential {
+    let driver = mechanism.driver(&mut system, &settings.mechanism);
+    if workload.program != Program::Sequential {
         system.start_clients();
     }
-    let requests = if run.requests == 0 { default_requests(workload) } else { run.requests };
+    Ok((system, driver))
+}
+
+/// A sequential program has no clients; it is modelled with one connection that nobody uses.
+fn connections(workload: &Workload, settings: &Settings) -> u32 {
+    if workload.program == Program::Sequential { 1 } else { settings.run.connections }
+}
+
+/// Runs one simulation.
+///
+/// # Errors
+/// When the machine does not fit, the simulation stands still, or the cycles do not add up.
+pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, seed: u64) -> Result<Sample, SimulationError> {
+    let (mut system, mut driver) = assemble(workload, settings, mechanism, seed)?;
+    let run = &settings.run;
+    let sequential = workload.program == Program::Sequential;
+    let connections = connections(workload, settings);
+    let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
+    let requests = if run.requests == 0 { default_requests(workload, connections) } else { run.requests };
     let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections, sequential)?;
     system.open_window();
     let warm_up_cycles = system.stats.window_start();
@@ -176,11 +199,11 @@ fn use_so_far(system: &System) -> Split {
 /// Warm-up: at least two requests a connection, then until two batches in a row take the same time within 3 %, at most ten batches.
 fn warm_up(
     system: &mut System,
-    driver: &mut dyn os_model::system::Driver,
+    driver: &mut dyn Driver,
     connections: u32,
     sequential: bool,
 ) -> Result<u64, SimulationError> {
-    let batch = if sequential { 1 } else { u64::from(connections).max(100) };
+    let batch = if sequential { 1 } else { u64::from(connections).max(60) };
     let mut target = if sequential { 1 } else { batch * 2 };
     system.run(driver, |stats| stats.replies >= target)?;
     let mut last: Option<Cycles> = None;

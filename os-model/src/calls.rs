@@ -5,7 +5,7 @@ use crate::action::{Action, Effect as SystemEffect, Slot};
 use crate::clients::ClientKind;
 use crate::connection::{ConnectionState, Ready};
 use crate::system::System;
-use sim_core::block::{BlockId, BlockInfo, Cut};
+use sim_core::block::{BlockId, BlockInfo, Cut, Span};
 use sim_core::context::Context;
 use sim_core::ids::{ConnectionId, TaskId};
 use sim_core::workload::{Effect, Step};
@@ -47,38 +47,45 @@ impl<'a> System<'a> {
     /// The actions of one call from `part` on: counted, executed under the call's name, with its effect where the packet leaves or at
     /// the end. Receiving and accepting take from queues first: see [`System::take_request`] and [`System::accept`].
     pub fn call_actions(&mut self, step: &Step, slot: Slot, part: Part, out: &mut Vec<Action>) {
-        let context = Context::call(step.call);
         out.push(Action::Count(step.call, slot));
         let info = self.workload.blocks.info(step.kernel);
-        let (range, _) = part.range(info);
-        let transmit = info.span(Cut::Transmit).filter(|cut| cut.start >= range.start && cut.end <= range.end);
-        let piece = |range: Range<usize>| Action::Block {
-            block: step.kernel,
-            start: range.start as u32,
-            end: range.end as u32,
-            context,
-            slot,
-        };
-        let effect = self.effect_of(step, slot);
-        match transmit {
-            Some(cut) if self.clients.kind == ClientKind::Remote => {
-                push_piece(out, piece(range.start..cut.start));
-                let block = self.pick_kernel(|kernel| &kernel.transmit);
-                let hand_over = if block == BlockId::EMPTY { piece(cut.clone()) } else { self.whole(block, context, slot) };
-                push_piece(out, hand_over);
-                out.extend(effect);
-                push_piece(out, piece(cut.end..range.end));
+        let (range, found) = part.range(info);
+        // what a call leaves for its way out is done however it was issued
+        let exit_work = info.span(Cut::ExitWork).filter(|cut| found != Part::Whole && cut.start >= range.end);
+        let mut effect = self.effect_of(step, slot);
+        let mut packets = info.spans.iter().filter(|span| span.cut == Cut::Transmit).count();
+        for range in [Some(range), exit_work].into_iter().flatten() {
+            let mut at = range.start;
+            let inside = |span: &&Span| {
+                span.cut == Cut::Transmit && span.start as usize >= range.start && span.end as usize <= range.end
+            };
+            for span in info.spans.iter().filter(inside) {
+                push_piece(out, step, slot, at..span.start as usize);
+                self.hand_over(step, slot, span.start as usize..span.end as usize, out);
+                at = span.end as usize;
+                packets -= 1;
+                if packets == 0 {
+                    out.extend(effect.take());
+                }
             }
-            Some(cut) => {
-                push_piece(out, piece(range.start..cut.end));
-                push_piece(out, self.whole(step.client_softirq, context, slot));
-                out.extend(effect);
-                push_piece(out, piece(cut.end..range.end));
+            push_piece(out, step, slot, at..range.end);
+        }
+        out.extend(effect);
+    }
+
+    /// The packet goes to the device: the network card's recorded transmit for remote clients; over loopback the recorded stretch with
+    /// the client's receive softirq.
+    fn hand_over(&mut self, step: &Step, slot: Slot, cut: Range<usize>, out: &mut Vec<Action>) {
+        if self.clients.kind == ClientKind::Remote {
+            let block = self.pick_kernel(|kernel| &kernel.transmit);
+            if block != BlockId::EMPTY {
+                out.push(self.whole(block, Context::call(step.call), slot));
+                return;
             }
-            None => {
-                push_piece(out, piece(range));
-                out.extend(effect);
-            }
+        }
+        push_piece(out, step, slot, cut);
+        if self.clients.kind == ClientKind::Recorded && step.client_softirq != BlockId::EMPTY {
+            out.push(self.whole(step.client_softirq, Context::call(step.call), slot));
         }
     }
 
@@ -150,10 +157,9 @@ impl<'a> System<'a> {
     }
 }
 
-fn push_piece(out: &mut Vec<Action>, piece: Action) {
-    if let Action::Block { start, end, .. } = piece
-        && start < end
-    {
-        out.push(piece);
+fn push_piece(out: &mut Vec<Action>, step: &Step, slot: Slot, range: Range<usize>) {
+    if !range.is_empty() {
+        let (start, end) = (range.start as u32, range.end as u32);
+        out.push(Action::Block { block: step.kernel, start, end, context: Context::call(step.call), slot });
     }
 }

@@ -155,6 +155,9 @@ pub enum Cut {
     FileLayer,
     /// The protocol or file-system function (`tcp_sendmsg`, `tcp_recvmsg`, `generic_file_read_iter` …): no descriptor lookup, no VFS.
     Protocol,
+    /// Work that the call left for its way out (`task_work_run`: the last reference to a file closes its socket there). It belongs to
+    /// the call however the call was issued.
+    ExitWork,
     /// Handing a packet to the device (`__dev_queue_xmit`): replaced by the NIC's transmit when the client is remote.
     Transmit,
 }

@@ -143,6 +143,7 @@ fn begin(pid: u32, line: u64, start_ns: u64, number: u16, arguments: &[i64]) -> 
         made: Vec::new(),
         arguments: arguments.iter().map(|argument| Argument::Number(*argument)).collect(),
         peer: None,
+        command: None,
         result: None,
         error: None,
         bytes: 0,

@@ -42,12 +42,34 @@ pub enum DataClass {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SymbolId(pub u16);
 
+/// What a symbol is to somebody who follows calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SymbolKind {
+    /// A function.
+    Function,
+    /// An indirect-branch thunk or static-call trampoline: it lies between a call and the function called.
+    Trampoline,
+    /// An entry of 32-bit programs. None was recorded, but these begin on lines of the functions before them.
+    Foreign,
+}
+
+fn symbol_kind(name: &str) -> SymbolKind {
+    if name.starts_with("__x86_indirect_") || name.starts_with("__SCT__") || name == "__x86_return_thunk" {
+        SymbolKind::Trampoline
+    } else if name.starts_with("__ia32_") {
+        SymbolKind::Foreign
+    } else {
+        SymbolKind::Function
+    }
+}
+
 /// The tables of the captured kernel.
 #[derive(Debug)]
 pub struct KernelMap {
     names: Vec<String>,
     numbers: FxHashMap<String, SymbolId>,
     first_lines: Vec<u64>,
+    kinds: Vec<SymbolKind>,
     lines: FxHashMap<u64, Vec<SymbolId>>,
     ranges: Vec<(u64, u64, DataClass)>,
     stacks: Vec<StackRow>,
@@ -77,6 +99,7 @@ impl KernelMap {
             names: Vec::new(),
             numbers: FxHashMap::default(),
             first_lines: Vec::new(),
+            kinds: Vec::new(),
             lines: FxHashMap::default(),
             ranges: data.lines().filter_map(parse_range).collect(),
             stacks: stacks.lines().filter_map(parse_stack).collect(),
@@ -99,6 +122,7 @@ impl KernelMap {
                 let id = SymbolId(self.names.len() as u16);
                 self.names.push(name.to_owned());
                 self.first_lines.push(line);
+                self.kinds.push(symbol_kind(name));
                 self.numbers.insert(name.to_owned(), id);
                 id
             }
@@ -126,6 +150,11 @@ impl KernelMap {
     /// First line of a symbol.
     pub fn first_line(&self, symbol: SymbolId) -> u64 {
         self.first_lines[usize::from(symbol.0)]
+    }
+
+    /// Kind of a symbol.
+    pub fn kind(&self, symbol: SymbolId) -> SymbolKind {
+        self.kinds[usize::from(symbol.0)]
     }
 
     /// Number of symbols.

@@ -4,11 +4,14 @@
 //! [`info::info`] says what is in it. Every reader reports the byte or line at which it met damage, and can be lenient: then what
 //! was understood before the damage is used and the damage is counted.
 
+pub mod bundled;
 pub mod capture;
 pub mod distil;
 pub mod error;
 pub mod formats;
 pub mod ftrace;
+pub mod import;
+pub mod info;
 pub mod kernel_map;
 pub mod lackey;
 pub mod open;

@@ -227,10 +227,10 @@ impl Naive {
         let (hit, victim) = self.cores[core].l1d.touch(line, context.agent.0);
         if !hit {
             self.miss(Structure::L1d, context, why);
-            self.below(core, context, line);
             if let Some((gone, true)) = victim {
                 self.write_back(core, context, gone);
             }
+            self.below(core, context, line);
         }
         if store {
             let already = std::mem::replace(self.cores[core].l1d.written(line).unwrap(), true);

@@ -52,13 +52,25 @@ impl Capture {
         let expected = header.totals.raw_bytes;
         let capacity = if expected < RAW_BYTES_MAX { expected.min(RAW_BYTES_GUESS * 4) } else { RAW_BYTES_GUESS };
         let mut events = Vec::with_capacity(capacity as usize + 1);
-        let error = decompress(bytes, start, &mut events).err();
+        let error = decompress(bytes, start, RAW_BYTES_MAX, &mut events).err();
         let error = error.or_else(|| {
             let length = events.len() as u64;
             let problem = format!("the event stream has {length} bytes, the header announces {expected}");
             (expected != 0 && length != expected).then(|| damaged(bytes.len(), problem))
         });
         Ok((Capture { header, events }, error))
+    }
+
+    /// Reads the beginning of a capture: at most so many bytes of its event stream. What is asked of a long recording is often in its
+    /// first part.
+    ///
+    /// # Errors
+    /// Damage in the part that was read.
+    pub fn read_start(bytes: &[u8], events_bytes_max: u64) -> Result<Capture, TraceError> {
+        let (header, start) = read_header(bytes)?;
+        let mut events = Vec::new();
+        decompress(bytes, start, events_bytes_max.min(RAW_BYTES_MAX), &mut events)?;
+        Ok(Capture { header, events })
     }
 
     /// The records of the event stream.
@@ -90,7 +102,7 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<(Header, usize), TraceError> {
     Ok((header, end))
 }
 
-fn decompress(bytes: &[u8], start: usize, events: &mut Vec<u8>) -> Result<(), TraceError> {
+fn decompress(bytes: &[u8], start: usize, events_bytes_max: u64, events: &mut Vec<u8>) -> Result<(), TraceError> {
     let mut rest = &bytes[start..];
     if rest.is_empty() {
         return Err(damaged(start, "the event stream is missing"));
@@ -98,7 +110,7 @@ fn decompress(bytes: &[u8], start: usize, events: &mut Vec<u8>) -> Result<(), Tr
     let outcome = {
         let decoder = zstd::stream::read::Decoder::with_buffer(&mut rest);
         let decoder = decoder.map_err(|error| damaged(start, format!("zstd: {error}")))?;
-        decoder.single_frame().take(RAW_BYTES_MAX).read_to_end(events)
+        decoder.single_frame().take(events_bytes_max).read_to_end(events)
     };
     let offset = bytes.len() - rest.len();
     outcome.map_err(|error| damaged(offset, format!("the compressed event stream is damaged: {error}")))?;

@@ -145,6 +145,16 @@ fn spans(block: &CallBlock, call: &str, kernel: &KernelMap) -> Vec<Span> {
             outer = (one.start, end);
         }
     }
+    let handler_end = spans.first().map_or(0, |span| span.end);
+    let deferred = first_of(found, kernel, candidates(call, Cut::ExitWork), (handler_end, whole.1));
+    if let Some(one) = deferred.filter(|_| !spans.is_empty()) {
+        spans.push(Span { cut: Cut::ExitWork, start: one.start, end: one.end });
+        if !spans.iter().any(|span| span.cut == Cut::Protocol) {
+            // close: the socket goes when the last reference to its file does, on the way out
+            let protocol = first_of(found, kernel, candidates(call, Cut::Protocol), (one.start, one.end));
+            spans.extend(protocol.map(|inner| Span { cut: Cut::Protocol, start: inner.start, end: inner.end.min(one.end) }));
+        }
+    }
     let transmit = candidates(call, Cut::Transmit).iter().find_map(|name| kernel.symbol(name));
     for one in found.iter().filter(|one| Some(one.symbol) == transmit) {
         // Packets that leave at the end of the call (a task's deferred work) lie outside the protocol function; they stay as they are.

@@ -5,6 +5,7 @@ use super::depends::depends;
 use super::descriptors::Role;
 use super::emit::{Emitter, SourceLines, UnitLines};
 use super::requests::{CallRecord, Request, Requests};
+use super::segments::SegmentPart;
 use crate::kernel_map::KernelMap;
 use sim_core::block::{Cut, Op};
 use sim_core::ids::Mode;
@@ -68,8 +69,15 @@ pub(super) fn classes(source: &ChainSource<'_>, emitter: &mut Emitter, notes: &m
     let total: usize = groups.values().map(Vec::len).sum();
     let mut kept: Vec<(ClassKey, Vec<&Request>)> = groups.into_iter().collect();
     kept.sort_by_key(|(key, group)| (std::cmp::Reverse(group.len()), key.clone()));
-    let rare: Vec<_> = kept.split_off(kept.iter().take_while(|(_, group)| group.len() * 1000 >= total * CLASS_SHARE_MIN_PERMILLE).count().max(1).min(kept.len()));
-    note(notes, Certainty::Dropped, "requests of rare kinds (less than one in a hundred each)", rare.iter().map(|(_, group)| group.len() as u64).sum());
+    let rare: Vec<_> = kept.split_off(
+        kept.iter().take_while(|(_, group)| group.len() * 1000 >= total * CLASS_SHARE_MIN_PERMILLE).count().max(1).min(kept.len()),
+    );
+    note(
+        notes,
+        Certainty::Dropped,
+        "requests of rare kinds (less than one in a hundred each)",
+        rare.iter().map(|(_, group)| group.len() as u64).sum(),
+    );
     let mut classes: Vec<RequestClass> = Vec::new();
     for (_, mut group) in kept {
         group.sort_by_key(|request| request.calls.first().copied());
@@ -100,10 +108,15 @@ fn class(source: &ChainSource<'_>, emitter: &mut Emitter, group: &[&Request]) ->
     }
 }
 
-/// `count` indices spread evenly over `0..length`.
+/// `count` indices spread evenly over `0..length`, each somewhere in its own part of it: clients that take turns would otherwise put the
+/// same one of them into every part.
 pub(super) fn evenly(length: usize, count: usize) -> impl Iterator<Item = usize> {
     let taken = length.min(count);
-    (0..taken).map(move |index| index * length / taken)
+    (0..taken).map(move |index| {
+        let (start, end) = (index * length / taken, (index + 1) * length / taken);
+        // Multiples of the golden ratio, in 65536ths, fill the unit interval evenly.
+        start + (((index * 40_503) % 65_536 * (end - start)) >> 16)
+    })
 }
 
 /// Receiving, reading files, sending and the bookkeeping around them.
@@ -115,12 +128,20 @@ fn can_be_done_in_kernel(step: &Step) -> bool {
 
 fn class_name(source: &ChainSource<'_>, request: &Request, request_bytes: u32, reply_bytes: u32) -> String {
     if source.items {
-        return if request_bytes > reply_bytes { "set" } else if reply_bytes > request_bytes { "get" } else { "request" }.to_owned();
+        return if request_bytes > reply_bytes {
+            "set"
+        } else if reply_bytes > request_bytes {
+            "get"
+        } else {
+            "request"
+        }
+        .to_owned();
     }
     let mut names: Vec<&str> = Vec::new();
     for index in &request.calls {
         let call = &source.calls[*index as usize];
-        let worth_naming = matches!(call.role, Role::Receive | Role::Send | Role::Accept) || matches!(call.number.name(), "open" | "openat");
+        let worth_naming =
+            matches!(call.role, Role::Receive | Role::Send | Role::Accept) || matches!(call.number.name(), "open" | "openat");
         let name = call.number.name();
         if worth_naming && !names.contains(&name) {
             names.push(name);
@@ -136,9 +157,9 @@ fn chain(source: &ChainSource<'_>, emitter: &mut Emitter, request: &Request) -> 
     let mut unit = UnitLines::default();
     let mut steps = Vec::with_capacity(calls.len());
     for (index, (call, depends)) in calls.iter().zip(depends(&calls, false)).enumerate() {
-        let extra = request.extra_segments.iter().filter(|(step, _)| *step as usize == index).map(|(_, segment)| *segment);
+        let user = request.user.iter().filter(|(step, _)| *step as usize == index).map(|(_, part)| *part);
         let effect = effect(call, Some(index) == last_send);
-        let mut step = step(source.lines, emitter, &mut unit, call, extra);
+        let mut step = step(source.lines, emitter, &mut unit, call, user);
         step.effect = effect;
         step.deferred = source.deferred_sends && first_send.is_some_and(|send| index >= send);
         step.depends = depends;
@@ -153,14 +174,15 @@ pub(super) fn step(
     emitter: &mut Emitter,
     unit: &mut UnitLines,
     call: &CallRecord,
-    extra_segments: impl Iterator<Item = u32>,
+    user_parts: impl Iterator<Item = SegmentPart>,
 ) -> Step {
     let recording = lines.recording;
     let mut user: Vec<Op> = Vec::new();
-    for segment in extra_segments.chain(call.segment) {
-        user.extend(recording.gather(&recording.segments[segment as usize].pieces));
+    for part in user_parts {
+        user.extend(recording.gather(&part.pieces(recording)));
     }
-    let CallBlock { ops, spans, client_softirq, .. } = extract(recording, &recording.frames[call.frame as usize], KernelMap::bundled());
+    let CallBlock { ops, spans, client_softirq, .. } =
+        extract(recording, &recording.frames[call.frame as usize], KernelMap::bundled());
     Step {
         user: emitter.block(lines, unit, Mode::User, &user, &[]),
         call: call.number,
@@ -209,4 +231,19 @@ pub(super) fn note_missing_spans(classes: &[RequestClass], emitter: &Emitter, no
     }
     note(notes, Certainty::Guessed, "calls in chains without a recorded system-call function to cut at", missing[0]);
     note(notes, Certainty::Guessed, "calls in chains without a recorded file layer to cut at", missing[1]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_indices_ascend_and_take_their_turns() {
+        let chosen: Vec<usize> = evenly(640, 40).collect();
+        assert!(chosen.windows(2).all(|pair| pair[0] < pair[1]) && chosen[39] < 640);
+        let turns: std::collections::BTreeSet<usize> = chosen.iter().map(|index| index % 16).collect();
+        assert_eq!(turns.len(), 16);
+        assert_eq!(evenly(3, 40).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(evenly(0, 40).count(), 0);
+    }
 }

@@ -100,6 +100,7 @@ pub(crate) fn candidates(call: &str, cut: Cut) -> &'static [&'static str] {
         Cut::FileLayer => FILE_LAYER,
         Cut::Protocol => PROTOCOL,
         Cut::Transmit => return &["__dev_queue_xmit"],
+        Cut::ExitWork => return &["task_work_run"],
         Cut::Handler => return &[],
     };
     table.iter().find(|row| row.0 == call).map_or(&[], |row| row.1)

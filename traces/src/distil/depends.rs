@@ -36,6 +36,7 @@ fn edges(steps: &[&CallRecord], sequential: bool) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut last_on: BTreeMap<usize, usize> = BTreeMap::new();
     let (mut receives, mut sends) = (Vec::new(), Vec::new());
+    let mut mapped = None;
     // Steps since the last barrier of a sequential program.
     let mut open: Vec<usize> = Vec::new();
     let mut barrier = None;
@@ -61,6 +62,8 @@ fn edges(steps: &[&CallRecord], sequential: bool) -> Vec<(usize, usize)> {
             // A reply is made of what was received; a file is opened by a name in the request.
             Role::Send | Role::Open => found.extend(receives.last().map(|earlier| (index, *earlier))),
             // What is written elsewhere after the reply (a log) tells of it.
+            // Memory that a reply is sent from must stay until it is sent.
+            _ if step.number.name() == "munmap" => found.extend(mapped.iter().chain(sends.last()).map(|earlier| (index, *earlier))),
             _ if is_write(step) => found.extend(sends.last().or(receives.last()).map(|earlier| (index, *earlier))),
             _ => {}
         }
@@ -70,8 +73,12 @@ fn edges(steps: &[&CallRecord], sequential: bool) -> Vec<(usize, usize)> {
         match step.role {
             Role::Receive => receives.push(index),
             Role::Send => sends.push(index),
-            // A file read into a buffer is sent from there.
-            _ if step.number.name() == "read" || step.number.name() == "pread64" => receives.push(index),
+            // A file read into a buffer, or mapped, is sent from there.
+            _ if matches!(step.number.name(), "read" | "pread64") => receives.push(index),
+            _ if step.number.name() == "mmap" => {
+                receives.push(index);
+                mapped = Some(index);
+            }
             _ => {}
         }
     }
@@ -109,7 +116,6 @@ mod tests {
             epochs,
             segment: None,
             slept: false,
-            phase: 0,
         }
     }
 

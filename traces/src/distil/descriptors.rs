@@ -29,7 +29,9 @@ pub(super) fn role(name: &str) -> Role {
         "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" | "sendfile" => Role::Send,
         "close" => Role::Close,
         "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "poll" | "ppoll" | "select" | "pselect6" => Role::Readiness,
-        "open" | "openat" | "openat2" | "socket" | "epoll_create" | "epoll_create1" | "eventfd2" | "timerfd_create" | "dup" => Role::Open,
+        "open" | "openat" | "openat2" | "socket" | "epoll_create" | "epoll_create1" | "eventfd2" | "timerfd_create" | "dup" => {
+            Role::Open
+        }
         _ => Role::Other,
     }
 }
@@ -41,10 +43,12 @@ pub(super) fn descriptors(name: &str, arguments: &Arguments) -> (Option<i32>, Op
         (descriptor >= 0).then_some(descriptor)
     };
     match name {
-        "read" | "write" | "close" | "fstat" | "lseek" | "pread64" | "pwrite64" | "readv" | "writev" | "ioctl" | "fcntl" | "accept"
-        | "accept4" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" | "sendmmsg" | "recvmmsg" | "shutdown" | "bind" | "listen" | "connect"
-        | "setsockopt" | "getsockopt" | "getsockname" | "getpeername" | "getdents64" | "ftruncate" | "fsync" | "fadvise64" | "epoll_wait"
-        | "epoll_pwait" | "dup" | "newfstatat" | "io_uring_enter" | "fstatfs" => (number(0), None),
+        "read" | "write" | "close" | "fstat" | "lseek" | "pread64" | "pwrite64" | "readv" | "writev" | "ioctl" | "fcntl"
+        | "accept" | "accept4" | "sendto" | "recvfrom" | "sendmsg" | "recvmsg" | "sendmmsg" | "recvmmsg" | "shutdown" | "bind"
+        | "listen" | "connect" | "setsockopt" | "getsockopt" | "getsockname" | "getpeername" | "getdents64" | "ftruncate"
+        | "fsync" | "fadvise64" | "epoll_wait" | "epoll_pwait" | "dup" | "newfstatat" | "io_uring_enter" | "fstatfs" => {
+            (number(0), None)
+        }
         "sendfile" => (number(0), number(1)),
         "epoll_ctl" => (number(0), number(2)),
         "mmap" => (number(4), None),

@@ -4,7 +4,7 @@
 //! it does not own; it has returned when execution is on the line that held the call, or on the one after, again. Both rules are
 //! exact up to lines that two functions share; those are decided by where execution goes next.
 
-use crate::kernel_map::{KernelMap, SymbolId};
+use crate::kernel_map::{KernelMap, SymbolId, SymbolKind};
 use sim_core::block::{Op, OpKind};
 
 /// One execution of a function inside a list of ops.
@@ -60,18 +60,22 @@ pub(crate) fn activations(ops: &[Op], code: &impl Code, kernel: &KernelMap) -> V
         }
         let line = code.line(here);
         let next = (run + 1 < runs.len()).then(|| code.symbols(number(run + 1)));
-        let top_returns = stack.last().is_some_and(|open| returns_to(open, line, symbols, kernel));
-        let entered = if top_returns { None } else { entered_function(code, kernel, here, caller, next) };
-        if let Some(symbol) = entered {
-            let start = runs[run];
-            let call_line = caller.map_or(u64::MAX - 1, |caller| code.line(caller));
-            let caller_symbol = caller.and_then(|caller| code.symbols(caller).first().copied()).unwrap_or(symbol);
-            found.push(Activation { symbol, start, end: ops.len() as u32, depth: stack.len() as u32 });
-            stack.push(Open { activation: found.len() - 1, call_line, caller: caller_symbol });
-        } else if let Some(level) = stack.iter().rposition(|open| returns_to(open, line, symbols, kernel)) {
-            for open in stack.drain(level..) {
-                found[open.activation].end = runs[run];
+        let returns = |open: &Open| returns_to(open, line, symbols);
+        let entry = if stack.last().is_some_and(returns) { Entry::No } else { entry(code, kernel, here, caller, next) };
+        let deeper = stack.iter().rposition(returns);
+        match (entry, deeper) {
+            (Entry::Clear(symbol), _) | (Entry::Likely(symbol), None) => {
+                let call_line = caller.map_or(u64::MAX - 1, |caller| code.line(caller));
+                let caller_symbol = caller.and_then(|caller| code.symbols(caller).first().copied()).unwrap_or(symbol);
+                found.push(Activation { symbol, start: runs[run], end: ops.len() as u32, depth: stack.len() as u32 });
+                stack.push(Open { activation: found.len() - 1, call_line, caller: caller_symbol });
             }
+            (_, Some(level)) => {
+                for open in stack.drain(level..) {
+                    found[open.activation].end = runs[run];
+                }
+            }
+            (Entry::No, None) => {}
         }
         caller = Some(here);
     }
@@ -79,57 +83,56 @@ pub(crate) fn activations(ops: &[Op], code: &impl Code, kernel: &KernelMap) -> V
 }
 
 /// True when a line is where the callee of `open` goes back to: the line of the call, or the next one of the same function.
-fn returns_to(open: &Open, line: u64, symbols: &[SymbolId], _kernel: &KernelMap) -> bool {
+fn returns_to(open: &Open, line: u64, symbols: &[SymbolId]) -> bool {
     line == open.call_line || (line == open.call_line.wrapping_add(1) && symbols.contains(&open.caller))
 }
 
-/// The function that is entered by coming to line `here` from line `caller`, if one is.
-fn entered_function(
-    code: &impl Code,
-    kernel: &KernelMap,
-    here: u32,
-    caller: Option<u32>,
-    next: Option<&[SymbolId]>,
-) -> Option<SymbolId> {
+/// Whether coming to a line enters a function.
+enum Entry {
+    No,
+    /// The line holds nothing else, or execution goes on in the function.
+    Clear(SymbolId),
+    /// Another function ends on the line, and execution does not go on in either of them.
+    Likely(SymbolId),
+}
+
+/// The function that is entered by coming to line `here` from line `caller`, if one is; `next` are the symbols of the line after.
+fn entry(code: &impl Code, kernel: &KernelMap, here: u32, caller: Option<u32>, next: Option<&[SymbolId]>) -> Entry {
     let line = code.line(here);
     let symbols = code.symbols(here);
     let before = caller.map_or(&[][..], |caller| code.symbols(caller));
-    let starts = |symbol: &&SymbolId| kernel.first_line(**symbol) == line && !before.contains(symbol);
-    let first = symbols.first()?;
-    let goes_on_in = |symbol: &SymbolId| next.is_some_and(|next| next.contains(symbol));
-    let candidates: Vec<SymbolId> = symbols.iter().filter(starts).copied().collect();
-    match candidates[..] {
-        [] => None,
-        [only] if only == *first && symbols.len() == 1 => Some(only),
-        _ => {
-            // Another function ends on this line. If execution was in it already, it is still there unless it goes on in a new one.
-            let continues_old = symbols.iter().any(|symbol| before.contains(symbol));
-            let goes_on = candidates.iter().rev().find(|symbol| goes_on_in(symbol));
-            match goes_on {
-                Some(symbol) => Some(*symbol),
-                None if continues_old => None,
-                None if symbols.iter().any(|symbol| !candidates.contains(symbol) && goes_on_in(symbol)) => None,
-                None => candidates.last().copied(),
-            }
-        }
+    let starts = |symbol: &&SymbolId| {
+        kernel.first_line(**symbol) == line && !before.contains(symbol) && kernel.kind(**symbol) != SymbolKind::Foreign
+    };
+    let mut candidates = symbols.iter().filter(starts);
+    let Some(first) = candidates.next() else { return Entry::No };
+    if symbols.len() == 1 {
+        return Entry::Clear(*first);
     }
+    let goes_on_in = |symbol: &&SymbolId| next.is_some_and(|next| next.contains(symbol));
+    if let Some(symbol) = symbols.iter().filter(starts).rev().find(goes_on_in) {
+        return Entry::Clear(*symbol);
+    }
+    // Execution that was in the function that ends here is still in it.
+    if symbols.iter().any(|symbol| before.contains(symbol)) {
+        return Entry::No;
+    }
+    Entry::Likely(*candidates.last().unwrap_or(first))
 }
 
-/// Indirect-branch thunks and static-call trampolines lie between a call and the function called.
+/// Execution on such a line is between a call and the function called.
 fn is_trampoline(symbols: &[SymbolId], kernel: &KernelMap) -> bool {
-    let [only] = symbols else { return !symbols.is_empty() && symbols.iter().all(|symbol| trampoline_name(kernel.name(*symbol))) };
-    trampoline_name(kernel.name(*only))
-}
-
-fn trampoline_name(name: &str) -> bool {
-    name.starts_with("__x86_indirect_") || name.starts_with("__SCT__") || name == "__x86_return_thunk"
+    !symbols.is_empty() && symbols.iter().all(|symbol| kernel.kind(*symbol) == SymbolKind::Trampoline)
 }
 
 /// The first activation of one of several functions, the earlier name in the list preferred, inside an op range.
 pub(crate) fn first_of(found: &[Activation], kernel: &KernelMap, names: &[&str], within: (u32, u32)) -> Option<Activation> {
     names.iter().find_map(|name| {
         let symbol = kernel.symbol(name)?;
-        found.iter().find(|activation| activation.symbol == symbol && activation.start >= within.0 && activation.start < within.1).copied()
+        found
+            .iter()
+            .find(|activation| activation.symbol == symbol && activation.start >= within.0 && activation.start < within.1)
+            .copied()
     })
 }
 

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 /// Vector index of device interrupts (FORMAT.md: "1 = a device interrupt").
 const DEVICE_VECTOR: u64 = 1;
 /// Softirq stretches looked at for exemplars.
-const STRETCHES_MAX: usize = 512;
+const STRETCHES_MAX: usize = 1024;
 /// Handing one packet to the protocols.
 const PROTOCOL_ENTRY: &[&str] = &["__netif_receive_skb", "__netif_receive_skb_one_core"];
 /// Handing a batch of packets to the protocols, behind a driver.
@@ -47,7 +47,8 @@ struct Packet {
 /// Packets of a softirq stretch over the loopback device, in order. The backlog is a queue: packets that were in it before come
 /// first, then those that their processing sent, which go the other way.
 fn packets(found: &[Activation], kernel: &KernelMap, first_to_server: bool) -> Vec<Packet> {
-    let entry = PROTOCOL_ENTRY.iter().filter_map(|name| kernel.symbol(name)).find(|symbol| found.iter().any(|one| one.symbol == *symbol));
+    let entry =
+        PROTOCOL_ENTRY.iter().filter_map(|name| kernel.symbol(name)).find(|symbol| found.iter().any(|one| one.symbol == *symbol));
     let enqueue = kernel.symbol("enqueue_to_backlog");
     let outer: Vec<&Activation> = found.iter().filter(|one| Some(one.symbol) == entry).collect();
     let sent_by = |packet: &Activation| {
@@ -59,7 +60,8 @@ fn packets(found: &[Activation], kernel: &KernelMap, first_to_server: bool) -> V
     for packet in outer {
         let to_server = queue.pop_front().unwrap_or(first_to_server);
         queue.extend(std::iter::repeat_n(!to_server, sent_by(packet)));
-        let inside: Vec<Activation> = found.iter().filter(|one| one.start >= packet.start && one.start < packet.end).copied().collect();
+        let inside: Vec<Activation> =
+            found.iter().filter(|one| one.start >= packet.start && one.start < packet.end).copied().collect();
         let kind = packet_kind(&inside, kernel);
         packets.push(Packet { start: packet.start as usize, end: packet.end as usize, to_server, kind });
     }
@@ -174,9 +176,9 @@ impl Exemplars<'_, '_> {
         }
     }
 
-    /// Calls that do nothing (`getpid`).
+    /// Calls that do nothing but return a number.
     pub(super) fn null_calls(&mut self, calls: &[CallRecord], list: &mut Vec<BlockId>) {
-        for call in calls.iter().filter(|call| call.number.name() == "getpid") {
+        for call in calls.iter().filter(|call| matches!(call.number.name(), "getpid" | "getppid")) {
             let frame = &self.lines.recording.frames[call.frame as usize];
             let block = extract(self.lines.recording, frame, KernelMap::bundled());
             self.add(list, Mode::Kernel, &block.ops);

@@ -90,7 +90,10 @@ mod tests {
         let class = |address: u64| maps.class(address / LINE_BYTES);
         assert_eq!(class(0x5555_5558_2040), UserClass::File);
         assert_eq!(class(0x7fff_f400_0040), UserClass::Anonymous, "an arena above another arena's tail");
-        assert_eq!(class(0x7fff_f6fb_1c40), UserClass::Stack { below_top_lines: (0x7fff_f6fb_7000u64 - 0x7fff_f6fb_1c40) as u32 / 64 });
+        assert_eq!(
+            class(0x7fff_f6fb_1c40),
+            UserClass::Stack { below_top_lines: (0x7fff_f6fb_7000u64 - 0x7fff_f6fb_1c40) as u32 / 64 }
+        );
         assert_eq!(class(0x7fff_f700_0000), UserClass::Anonymous, "merged behind the stack");
         assert_eq!(class(0x7fff_ffff_e000), UserClass::Stack { below_top_lines: 64 });
     }

@@ -27,6 +27,7 @@ mod kernel_blocks;
 mod maps;
 mod recording;
 mod requests;
+mod segments;
 mod sharing;
 mod waits;
 
@@ -41,10 +42,12 @@ use kernel_blocks::other_units;
 use maps::UserMaps;
 use recording::{Piece, Recording};
 use requests::{CallRecord, Requests, split};
+use segments::SegmentPart;
 use sha2::{Digest, Sha256};
 use sharing::{Places, SOFTIRQ_CONTEXT, SharingModel, Slots, USER_CONTEXT, Unit, UnitStep, classify};
 use sim_core::workload::{
-    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RecordedClient, RequestClass, Source, Workload,
+    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RecordedClient, RequestClass, Source, WaitLoop,
+    Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use waits::Exemplars;
@@ -79,6 +82,10 @@ const SPACE_NULL_CALL: u32 = 4;
 /// Servers that execute commands on one thread by design, by the beginning of what they print as their version.
 const SINGLE_THREADED: &[&str] = &["Redis server"];
 
+/// Bytes of the event stream of a library capture that are read where a handful of exemplars of frequent work is wanted: some million
+/// instructions. (Rare packets, those that begin and end connections, need the whole capture.)
+const LIBRARY_BYTES_MAX: u64 = 12 << 20;
+
 /// A capture read, its calls found and its lines classified.
 struct Analysis {
     recording: Recording,
@@ -95,14 +102,17 @@ struct Analysis {
 /// Damage in one of the captures; a capture without finished calls of a kept task.
 pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, TraceError> {
     let (opened, damage) = Capture::read_lenient(capture)?;
-    if let (Some(error), false) = (damage, options.lenient) {
-        return Err(error);
-    }
     let header = opened.header.clone();
     let mut slots = Slots::default();
     let mut notes = Vec::new();
     let maps = UserMaps::parse(options.maps.unwrap_or_default());
-    let analysis = analyse(&opened, &maps, &mut slots, false)?;
+    let (recording, cut) = Recording::read(&opened);
+    match cut.or(damage) {
+        Some(error) if !options.lenient => return Err(error),
+        Some(error) => note(&mut notes, Certainty::Dropped, &format!("rest of a damaged capture ({error})"), 1),
+        None => {}
+    }
+    let analysis = analyse(recording, &maps, &mut slots, false);
     if analysis.calls.is_empty() {
         let problem = "it holds no finished system call of a recorded task";
         return Err(TraceError::content(options.file, problem, "Record for longer, or check which tasks are kept"));
@@ -116,7 +126,11 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     };
     if classes.is_empty() {
         let problem = "no request is complete in it";
-        return Err(TraceError::content(options.file, problem, "Record for longer: a request counts from its receive to its reply"));
+        return Err(TraceError::content(
+            options.file,
+            problem,
+            "Record for longer: a request counts from its receive to its reply",
+        ));
     }
     let event_loop = analysis.program == Program::EventLoop;
     let mut exemplars = Exemplars { lines, emitter: &mut emitter };
@@ -133,7 +147,8 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     if analysis.program != Program::Sequential {
         exemplars.receive(&mut kernel.receive);
     }
-    libraries(options, &mut slots, &mut emitter, &mut kernel)?;
+    let mut wait = wait;
+    libraries(options, &mut slots, &mut emitter, &mut kernel, wait.as_mut())?;
     summarise(&analysis, &classes, &emitter, &mut notes);
     let requests = if analysis.program == Program::Sequential { 1 } else { analysis.requests.replies };
     let keys = header.workload.keys;
@@ -152,7 +167,11 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         threads: analysis.serving_tasks().len().max(1) as u32,
         // redis executes commands on one thread by design; other event loops get one a core
         single_threaded: SINGLE_THREADED.iter().any(|server| header.server.starts_with(server)),
-        connections: if header.workload.connections > 0 { header.workload.connections } else { analysis.requests.connections as u32 },
+        connections: if header.workload.connections > 0 {
+            header.workload.connections
+        } else {
+            analysis.requests.connections as u32
+        },
         requests,
         client: client(&analysis, requests),
         classes,
@@ -201,14 +220,12 @@ fn is_datagram(calls: &[CallRecord]) -> bool {
 }
 
 /// Reads a capture and decides what its lines are. A `library` is asked for kernel work only.
-fn analyse(capture: &Capture, maps: &UserMaps, slots: &mut Slots, library: bool) -> Result<Analysis, TraceError> {
-    let recording = Recording::read(capture)?;
+fn analyse(recording: Recording, maps: &UserMaps, slots: &mut Slots, library: bool) -> Analysis {
     let (calls, table) = requests::calls(&recording, KernelMap::bundled());
     let program = program(&recording, &calls);
-    let requests = match program {
-        Program::Sequential => Requests::default(),
-        _ => split(&calls, &table, program == Program::EventLoop),
-    };
+    let event_loop = program == Program::EventLoop;
+    let mut requests = if program == Program::Sequential { Requests::default() } else { split(&calls, &table, event_loop) };
+    segments::assign(&recording, &calls, &mut requests, event_loop);
     let units = units(&recording, &calls, &requests);
     let others = other_units(&recording, library);
     let processes: BTreeSet<u64> = units.iter().map(|unit| recording.tasks[unit.task as usize].process).collect();
@@ -223,7 +240,7 @@ fn analyse(capture: &Capture, maps: &UserMaps, slots: &mut Slots, library: bool)
         items: recording.header.workload.keys > 0,
     };
     let places = classify(&recording, &units, &others, model, maps, slots);
-    Ok(Analysis { recording, calls, table, requests, program, places })
+    Analysis { recording, calls, table, requests, program, places }
 }
 
 /// How the program is built, by which tasks receive from which connections.
@@ -255,9 +272,8 @@ fn units(recording: &Recording, calls: &[CallRecord], requests: &Requests) -> Ve
         let mut steps = Vec::new();
         for (position, index) in request.calls.iter().enumerate() {
             let call = &calls[*index as usize];
-            let extra = request.extra_segments.iter().filter(|(step, _)| *step as usize == position).map(|(_, segment)| *segment);
-            for segment in extra.chain(call.segment) {
-                steps.push(UnitStep { context: USER_CONTEXT, pieces: recording.segments[segment as usize].pieces.clone() });
+            for (_, part) in request.user.iter().filter(|(step, _)| *step as usize == position) {
+                steps.push(UnitStep { context: USER_CONTEXT, pieces: part.pieces(recording) });
             }
             steps.extend(frame_steps(recording, call));
         }
@@ -269,10 +285,8 @@ fn units(recording: &Recording, calls: &[CallRecord], requests: &Requests) -> Ve
 
 /// A call's own work and the softirqs inside it.
 fn frame_steps(recording: &Recording, call: &CallRecord) -> [UnitStep; 2] {
-    let mut steps = [
-        UnitStep { context: call.number.0, pieces: Vec::new() },
-        UnitStep { context: SOFTIRQ_CONTEXT, pieces: Vec::new() },
-    ];
+    let mut steps =
+        [UnitStep { context: call.number.0, pieces: Vec::new() }, UnitStep { context: SOFTIRQ_CONTEXT, pieces: Vec::new() }];
     for piece in &recording.frames[call.frame as usize].pieces {
         if let Piece::Ops { start, end, softirq } = piece {
             steps[usize::from(softirq.is_some())].pieces.push((*start, *end));
@@ -335,7 +349,7 @@ fn sequential(analysis: &Analysis, emitter: &mut Emitter, notes: &mut Vec<Note>)
     let lines = analysis.lines(SPACE_WORKLOAD);
     let depends = depends::depends(&calls, true);
     let steps = calls.iter().zip(depends).map(|(call, depends)| {
-        let step = chains::step(lines, emitter, &mut unit, call, std::iter::empty());
+        let step = chains::step(lines, emitter, &mut unit, call, call.segment.map(SegmentPart::whole).into_iter());
         sim_core::workload::Step { effect: Effect::None, depends, ..step }
     });
     RequestClass {
@@ -354,24 +368,35 @@ fn libraries(
     slots: &mut Slots,
     emitter: &mut Emitter,
     kernel: &mut KernelBlocks,
+    wait: Option<&mut WaitLoop>,
 ) -> Result<(), TraceError> {
-    let maps = UserMaps::default();
     if let Some(bytes) = options.remote {
-        let library = analyse(&Capture::read(bytes)?, &maps, slots, true)?;
+        let library = library(bytes, LIBRARY_BYTES_MAX, slots)?;
         let mut exemplars = Exemplars { lines: library.lines(SPACE_REMOTE), emitter };
         exemplars.network_card(&library.calls, kernel);
     }
     if let Some(bytes) = options.receive {
-        let library = analyse(&Capture::read(bytes)?, &maps, slots, true)?;
+        let library = library(bytes, u64::MAX, slots)?;
         let mut exemplars = Exemplars { lines: library.lines(SPACE_RECEIVE), emitter };
         exemplars.receive(&mut kernel.receive);
+        if let Some(wait) = wait.filter(|wait| wait.sleep.is_empty()) {
+            exemplars.sleeps(&library.calls, wait);
+        }
     }
     if let Some(bytes) = options.null_call {
-        let library = analyse(&Capture::read(bytes)?, &maps, slots, true)?;
+        let library = library(bytes, LIBRARY_BYTES_MAX, slots)?;
         let mut exemplars = Exemplars { lines: library.lines(SPACE_NULL_CALL), emitter };
         exemplars.null_calls(&library.calls, &mut kernel.null_call);
     }
     Ok(())
+}
+
+/// Reads the beginning of a capture of which only kernel work is wanted.
+fn library(bytes: &[u8], events_bytes_max: u64, slots: &mut Slots) -> Result<Analysis, TraceError> {
+    let capture = Capture::read_start(bytes, events_bytes_max)?;
+    // The end of the part that was read is no damage.
+    let (recording, _) = Recording::read(&capture);
+    Ok(analyse(recording, &UserMaps::default(), slots, true))
 }
 
 /// The clients' own instructions per reply.
@@ -386,7 +411,12 @@ fn summarise(analysis: &Analysis, classes: &[RequestClass], emitter: &Emitter, n
     note(notes, Certainty::Understood, "system calls of recorded tasks", analysis.calls.len() as u64);
     note(notes, Certainty::Understood, "descriptors", analysis.table.epochs.len() as u64);
     note(notes, Certainty::Understood, "complete requests in classes", complete);
-    note(notes, Certainty::Understood, "receives and accepts that found nothing, kept as exemplars", analysis.requests.again.len() as u64);
+    note(
+        notes,
+        Certainty::Understood,
+        "receives and accepts that found nothing, kept as exemplars",
+        analysis.requests.again.len() as u64,
+    );
     for (text, count) in &analysis.requests.outside {
         note(notes, Certainty::Dropped, text, *count);
     }

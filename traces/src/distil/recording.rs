@@ -41,14 +41,11 @@ pub(super) struct FrameRecord {
     pub finished: bool,
     /// User segment before a call.
     pub segment: Option<u32>,
-    /// Mark in force at the beginning.
-    pub phase: u64,
 }
 
 /// A task of the recording.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskRecord {
-    pub id: u64,
     pub process: u64,
     pub kept: bool,
     pub name: String,
@@ -61,8 +58,6 @@ pub(super) struct SoftirqRecord {
     pub pieces: Vec<(u32, u32)>,
     /// True when it ran on the time of a task of the server.
     pub in_kept_task: bool,
-    /// The frame inside which it ran.
-    pub frame: u32,
     /// True when network receive was among its actions.
     pub receives: bool,
 }
@@ -103,34 +98,14 @@ struct Builder {
     open_segment: FxHashMap<u32, u32>,
     softirq: Option<(u32, u32)>,
     piece_start: u32,
-    phase: u64,
 }
 
 impl Recording {
-    /// Reads the whole event stream.
-    pub fn read(capture: &Capture) -> Result<Recording, TraceError> {
+    /// Reads the event stream; an error that ends it comes with what was before it.
+    pub fn read(capture: &Capture) -> (Recording, Option<TraceError>) {
         let mut builder = Builder::new(capture);
-        let mut records = capture.records();
-        loop {
-            let offset = records.offset();
-            let (kind, line, count) = match records.next_record()? {
-                None => break,
-                Some(Record::Run { line, instructions }) => {
-                    builder.tracker.check_mode(is_kernel(line), offset)?;
-                    (OpKind::Fetch, line, instructions)
-                }
-                Some(Record::Load(line)) => (OpKind::Load, line, 0),
-                Some(Record::Store(line)) => (OpKind::Store, line, 0),
-                Some(Record::Control(control)) => {
-                    builder.control(&control, offset)?;
-                    continue;
-                }
-            };
-            let space = if is_kernel(line) { 0 } else { builder.space };
-            let number = builder.recording.table.number(space, line);
-            push_split(&mut builder.recording.ops, kind, number, count);
-        }
-        Ok(builder.finish())
+        let error = builder.read(capture).err();
+        (builder.finish(), error)
     }
 
     /// Raw line behind a line number.
@@ -174,7 +149,29 @@ impl Builder {
             open_segment: FxHashMap::default(),
             softirq: None,
             piece_start: 0,
-            phase: 0,
+        }
+    }
+
+    fn read(&mut self, capture: &Capture) -> Result<(), TraceError> {
+        let mut records = capture.records();
+        loop {
+            let offset = records.offset();
+            let (kind, line, count) = match records.next_record()? {
+                None => return Ok(()),
+                Some(Record::Run { line, instructions }) => {
+                    self.tracker.check_mode(is_kernel(line), offset)?;
+                    (OpKind::Fetch, line, instructions)
+                }
+                Some(Record::Load(line)) => (OpKind::Load, line, 0),
+                Some(Record::Store(line)) => (OpKind::Store, line, 0),
+                Some(Record::Control(control)) => {
+                    self.control(&control, offset)?;
+                    continue;
+                }
+            };
+            let space = if is_kernel(line) { 0 } else { self.space };
+            let number = self.recording.table.number(space, line);
+            push_split(&mut self.recording.ops, kind, number, count);
         }
     }
 
@@ -212,7 +209,6 @@ impl Builder {
                 self.recording.dropped_instructions[0] += user;
                 self.recording.dropped_instructions[1] += kernel;
             }
-            Control::Mark { value, .. } => self.phase = value,
             Control::SoftirqVector(3) => {
                 if let Some((index, _)) = self.softirq {
                     self.recording.softirqs[index as usize].receives = true;
@@ -239,7 +235,7 @@ impl Builder {
                 let frame = below.map_or(0, |frame| frame.id);
                 let in_kept_task = self.tracker.kept();
                 self.softirq = Some((self.recording.softirqs.len() as u32, frame));
-                self.recording.softirqs.push(SoftirqRecord { in_kept_task, frame, ..SoftirqRecord::default() });
+                self.recording.softirqs.push(SoftirqRecord { in_kept_task, ..SoftirqRecord::default() });
             }
             Change::SoftirqEnded => self.softirq = None,
             Change::None => {}
@@ -252,7 +248,7 @@ impl Builder {
         let info = self.tracker.tasks.get(&id).cloned().unwrap_or_default();
         let recording = &mut self.recording;
         self.task = *self.task_index.entry(id).or_insert_with(|| {
-            recording.tasks.push(TaskRecord { id, ..TaskRecord::default() });
+            recording.tasks.push(TaskRecord::default());
             recording.tasks.len() as u32 - 1
         });
         let task = &mut recording.tasks[self.task as usize];
@@ -275,8 +271,8 @@ impl Builder {
     fn entered(&mut self, kind: FrameKind) {
         let call = matches!(kind, FrameKind::Call { .. });
         let segment = if call { self.open_segment.remove(&self.task) } else { None };
-        let (task, phase) = (self.task, self.phase);
-        let frame = FrameRecord { kind, task, pieces: Vec::new(), result: None, finished: false, segment, phase };
+        let task = self.task;
+        let frame = FrameRecord { kind, task, pieces: Vec::new(), result: None, finished: false, segment };
         self.recording.frames.push(frame);
     }
 

@@ -3,6 +3,7 @@
 use super::calls::{SwitchReason, call_number, extract};
 use super::descriptors::{DescriptorTable, Role, descriptors, object_by_functions, role};
 use super::recording::Recording;
+use super::segments::SegmentPart;
 use crate::capture::control::Arguments;
 use crate::capture::frames::FrameKind;
 use crate::kernel_map::KernelMap;
@@ -32,8 +33,6 @@ pub(super) struct CallRecord {
     pub segment: Option<u32>,
     /// True when the task slept inside.
     pub slept: bool,
-    /// True when packets left inside.
-    pub phase: u64,
 }
 
 impl CallRecord {
@@ -67,7 +66,6 @@ pub(super) fn calls(recording: &Recording, kernel: &KernelMap) -> (Vec<CallRecor
             epochs: [None; 3],
             segment: frame.segment.filter(|segment| recording.segments[*segment as usize].whole),
             slept: block.switches.iter().any(|switch| switch.reason == SwitchReason::Sleep),
-            phase: frame.phase,
         };
         bind_descriptors(&mut call, &mut table);
         calls.push(call);
@@ -134,6 +132,8 @@ pub(super) struct Request {
     pub connection: usize,
     /// User segments that run before a step besides the step's own: those of calls that were left out.
     pub extra_segments: Vec<(u32, u32)>,
+    /// User work before each step, in the order in which it runs.
+    pub user: Vec<(u32, SegmentPart)>,
     /// True when nothing that belongs to it can be missing.
     pub certain: bool,
 }
@@ -170,7 +170,12 @@ pub(super) fn split(calls: &[CallRecord], table: &DescriptorTable, event_loop: b
 }
 
 /// Calls by the connection that they work for.
-fn by_connection(calls: &[CallRecord], table: &DescriptorTable, event_loop: bool, found: &mut Requests) -> BTreeMap<usize, Vec<u32>> {
+fn by_connection(
+    calls: &[CallRecord],
+    table: &DescriptorTable,
+    event_loop: bool,
+    found: &mut Requests,
+) -> BTreeMap<usize, Vec<u32>> {
     let mut received = vec![false; table.epochs.len()];
     for call in calls.iter().filter(|call| call.role == Role::Receive) {
         received[call.epochs[0].unwrap_or_default()] |= call.result > 0;

@@ -72,6 +72,23 @@ impl Exemplars<'_, '_> {
         Some(wait)
     }
 
+    /// Sleeps of the same readiness call in another capture, for a loop that never slept in its own.
+    pub(super) fn sleeps(&mut self, calls: &[CallRecord], wait: &mut WaitLoop) {
+        let slept = calls.iter().filter(|call| call.number == wait.call && call.slept && call.result > 0);
+        let slept: Vec<&CallRecord> = slept.collect();
+        for index in evenly(slept.len(), EXEMPLARS_MAX) {
+            let block = self.extract(slept[index]);
+            let sleep = block.switches.iter().rfind(|switch| switch.reason == SwitchReason::Sleep);
+            let first = items(&block.activations, block.ops.len()).first().map(|item| item.start);
+            if let (Some(sleep), Some(first)) = (sleep, first)
+                && sleep.at as usize <= first
+            {
+                self.add(&mut wait.sleep, Mode::Kernel, &block.ops[..sleep.at as usize]);
+                self.add(&mut wait.wake, Mode::Kernel, &block.ops[sleep.at as usize..first]);
+            }
+        }
+    }
+
     fn wait_frame(&mut self, call: &CallRecord, wait: &mut WaitLoop) {
         let block = self.extract(call);
         self.user(&mut wait.user, call.segment.into_iter());

@@ -71,10 +71,9 @@ pub(super) fn choose<'a>(
     });
     if let Some(wanted) = wanted {
         let mut rated = rated;
-        return rated
-            .find(|(name, _, _)| *name == wanted)
-            .map(|(_, _, base)| base)
-            .ok_or_else(|| TraceError::unknown_name("library workload", wanted, library.iter().map(|workload| workload.name.as_str())));
+        return rated.find(|(name, _, _)| *name == wanted).map(|(_, _, base)| base).ok_or_else(|| {
+            TraceError::unknown_name("library workload", wanted, library.iter().map(|workload| workload.name.as_str()))
+        });
     }
     let advice = "Import a capture first, or use the bundled library";
     rated

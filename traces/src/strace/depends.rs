@@ -19,7 +19,8 @@ pub(super) fn depends(steps: &[(&StraceCall, Role)]) -> Vec<Vec<u16>> {
     let (mut receive, mut path) = (None, None);
     let mut unsent: Vec<u16> = Vec::new();
     for (index, (call, role)) in steps.iter().enumerate() {
-        let mut needs: Vec<u16> = call.descriptors.iter().filter_map(|descriptor| last_on.get(&descriptor.instance)).copied().collect();
+        let mut needs: Vec<u16> =
+            call.descriptors.iter().filter_map(|descriptor| last_on.get(&descriptor.instance)).copied().collect();
         if *role == Role::Send {
             needs.append(&mut unsent);
             needs.extend(receive);

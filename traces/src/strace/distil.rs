@@ -110,7 +110,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
     let blocking = distiller.blocking(library, base);
     let kernel = distiller.kernel_blocks(library, base.index);
     let mut notes = reading_notes(recording);
-    notes.extend(split_notes(&split, &dropped));
+    notes.extend(split_notes(&split, dropped));
     notes.extend(distiller.notes(&gaps, &options, library[base.index], base));
     let from = library[base.index];
     Ok(Workload {
@@ -143,6 +143,62 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
     })
 }
 
+/// The calls that requests of a recording make, with how many there are of each, and the kind of program: what a library must have.
+pub fn kept_calls(recording: &Recording) -> (BTreeMap<String, u64>, Program) {
+    let mut split = requests::split(&recording.calls);
+    if split.requests.is_empty() {
+        sequential(&recording.calls, &mut split);
+    }
+    let mut calls = BTreeMap::new();
+    for index in split.requests.iter().flat_map(|request| &request.calls) {
+        *calls.entry(recording.calls[*index].name.clone()).or_default() += 1;
+    }
+    (calls, split.program)
+}
+
+/// What a recording says of its program, without kernel work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Kind of program.
+    pub program: Program,
+    /// Requests with their replies.
+    pub requests: u64,
+    /// Most connections open at once.
+    pub connections: u32,
+    /// Tasks that serve requests.
+    pub threads: u32,
+    /// The readiness call of the event loop.
+    pub readiness: Option<String>,
+    /// Smallest gap between two calls of one task.
+    pub tracer_cost_ns: u64,
+    /// Median gap between two calls of one task.
+    pub median_gap_ns: u64,
+    /// What was understood, guessed and dropped.
+    pub notes: Vec<Note>,
+}
+
+/// Looks at a recording without a library.
+pub fn shape(recording: &Recording) -> Shape {
+    let mut split = requests::split(&recording.calls);
+    let requests = split.requests.len() as u64;
+    if split.requests.is_empty() {
+        sequential(&recording.calls, &mut split);
+    }
+    let gaps = gaps::measure(&recording.calls, None);
+    let mut notes = reading_notes(recording);
+    notes.extend(split_notes(&split, 0));
+    Shape {
+        program: split.program,
+        requests,
+        connections: split.connections,
+        threads: split.threads,
+        readiness: split.readiness.map(|(name, _)| name),
+        tracer_cost_ns: gaps.tracer_cost_ns,
+        median_gap_ns: gaps.median_ns,
+        notes,
+    }
+}
+
 /// A recording without requests is one run of a sequential program: all calls of its first task.
 fn sequential(calls: &[StraceCall], split: &mut Split) {
     let main = calls[0].pid;
@@ -163,6 +219,8 @@ fn sequential(calls: &[StraceCall], split: &mut Split) {
 /// Requests of one class share this.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ClassKey {
+    /// First word of what was received.
+    command: Option<String>,
     /// Calls by name, with the error of those that failed.
     calls: Vec<(String, Option<String>)>,
     /// Power of two of the received bytes.
@@ -200,10 +258,16 @@ impl<'a> Distiller<'a> {
         (of(Role::Receive), of(Role::Send))
     }
 
+    /// The first word of what was received.
+    fn command(&self, request: &Request) -> Option<String> {
+        let receive = request.calls.iter().find(|index| self.role(**index, request.connection) == Role::Receive)?;
+        self.call(*receive).command.clone()
+    }
+
     fn key(&self, request: &Request) -> ClassKey {
         let calls = request.calls.iter().map(|index| (self.call(*index).name.clone(), self.call(*index).error.clone()));
         let received = self.bytes(request).0;
-        ClassKey { calls: calls.collect(), received_bucket: u64::BITS - received.leading_zeros() }
+        ClassKey { command: self.command(request), calls: calls.collect(), received_bucket: u64::BITS - received.leading_zeros() }
     }
 
     /// The classes, most frequent first, and how many requests were dropped with small ones.
@@ -226,17 +290,20 @@ impl<'a> Distiller<'a> {
 
     fn class(&mut self, requests: &[&Request], stores: bool) -> RequestClass {
         let count = requests.len();
-        let (received, sent) = requests.iter().map(|request| self.bytes(request)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        let (received, sent) =
+            requests.iter().map(|request| self.bytes(request)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let chosen = count.min(CHAINS_MAX);
         let chains: Vec<Chain> = (0..chosen).map(|which| self.chain(requests[which * count / chosen])).collect();
         let (request_bytes, reply_bytes) = ((received / count as u64) as u32, (sent / count as u64) as u32);
-        let name = match (self.split.program, stores) {
-            (Program::Sequential, _) => "run".to_owned(),
-            (_, true) if request_bytes < reply_bytes => "get".to_owned(),
-            (_, true) => "set".to_owned(),
+        let name = match (self.split.program, stores, self.command(requests[0])) {
+            (Program::Sequential, _, _) => "run".to_owned(),
+            (_, true, Some(command)) => command,
+            (_, true, None) if request_bytes < reply_bytes => "get".to_owned(),
+            (_, true, None) => "set".to_owned(),
             _ => calls_name(&chains[0]),
         };
-        let in_kernel = self.split.program != Program::Sequential && (stores || chains.iter().all(in_kernel));
+        let simple = if stores { name == "get" || name == "set" } else { chains.iter().all(in_kernel) };
+        let in_kernel = self.split.program != Program::Sequential && simple;
         RequestClass { name, recorded: count as u32, request_bytes, reply_bytes, in_kernel, chains }
     }
 
@@ -244,7 +311,8 @@ impl<'a> Distiller<'a> {
         let roles: Vec<Role> = request.calls.iter().map(|index| self.role(*index, request.connection)).collect();
         let last_send = roles.iter().rposition(|role| *role == Role::Send);
         let first_send = roles.iter().position(|role| *role == Role::Send);
-        let calls: Vec<(&StraceCall, Role)> = request.calls.iter().map(|index| self.call(*index)).zip(roles.iter().copied()).collect();
+        let calls: Vec<(&StraceCall, Role)> =
+            request.calls.iter().map(|index| self.call(*index)).zip(roles.iter().copied()).collect();
         let depends = depends::depends(&calls);
         let mut steps = Vec::with_capacity(calls.len());
         let mut previous = None;
@@ -330,7 +398,8 @@ impl<'a> Distiller<'a> {
         let other = (0..library.len()).find(|source| fits(&library[*source].blocking));
         let source = Some(base.index).filter(|source| fits(&library[*source].blocking)).or(other).unwrap_or(base.index);
         let from = &library[source].blocking;
-        let again_user = if source == base.index && base.same_program { self.copier.copy_all(source, &from.again_user) } else { Vec::new() };
+        let again_user =
+            if source == base.index && base.same_program { self.copier.copy_all(source, &from.again_user) } else { Vec::new() };
         let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
         BlockingPath { sleep: copy(&from.sleep), wake: copy(&from.wake), again: copy(&from.again), again_user }
     }
@@ -357,7 +426,11 @@ impl<'a> Distiller<'a> {
         let mut note = |certainty, text: String, count| notes.push(Note { certainty, text, count });
         let likeness = format!("{} of 1000 calls covered, {} in common", chosen.covered_milli, chosen.common_milli);
         let what = if chosen.same_program { "taken for the same program as" } else { "most like" };
-        note(Certainty::Guessed, format!("kernel work, address space and interrupts from `{}`: {what} it ({likeness})", base.name), 1);
+        note(
+            Certainty::Guessed,
+            format!("kernel work, address space and interrupts from `{}`: {what} it ({likeness})", base.name),
+            1,
+        );
         let user = &self.user;
         if options.timed {
             let text = format!(
@@ -368,7 +441,11 @@ impl<'a> Distiller<'a> {
                 gaps.median_ns
             );
             note(Certainty::Guessed, text, 1);
-            note(Certainty::Guessed, "gaps of more than ten medians, taken for preemption and replaced by the median".to_owned(), gaps.outliers);
+            note(
+                Certainty::Guessed,
+                "gaps of more than ten medians, taken for preemption and replaced by the median".to_owned(),
+                gaps.outliers,
+            );
             let text = format!(
                 "instructions of user work in the kept requests by the gaps, at {} MHz and {} thousandths of an instruction a cycle; the \
                  blocks that were chosen have {}",
@@ -378,7 +455,11 @@ impl<'a> Distiller<'a> {
         } else {
             note(Certainty::Guessed, "no times or no durations (-ttt -T): user work is the library's or the least".to_owned(), 1);
         }
-        note(Certainty::Understood, format!("user work as recorded in `{}`, chosen by the rank of the gap", base.name), user.as_recorded);
+        note(
+            Certainty::Understood,
+            format!("user work as recorded in `{}`, chosen by the rank of the gap", base.name),
+            user.as_recorded,
+        );
         note(Certainty::Guessed, format!("user work of `{}` repeated or cut to the gap's length", base.name), user.stretched_count);
         note(Certainty::Guessed, "user work made up: proportions of the library's recorded user blocks".to_owned(), user.made_up);
         for ((_, missing), count) in &self.stand_ins {
@@ -420,20 +501,26 @@ pub(crate) fn reading_notes(recording: &Recording) -> Vec<Note> {
     notes
 }
 
-fn split_notes(split: &Split, dropped: &u64) -> Vec<Note> {
+fn split_notes(split: &Split, dropped: u64) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |certainty, text: &str, count| {
         if count > 0 {
             notes.push(Note { certainty, text: text.to_owned(), count });
         }
     };
-    note(Certainty::Understood, "requests with their replies", split.requests.len() as u64);
+    let (certainty, what) = match split.program {
+        Program::Sequential => {
+            (Certainty::Guessed, "run of a program without clients (no connection got both a request and a reply)")
+        }
+        _ => (Certainty::Understood, "requests with their replies"),
+    };
+    note(certainty, what, split.requests.len() as u64);
     note(Certainty::Guessed, &format!("kind of program: {:?}", split.program), 1);
     note(Certainty::Guessed, "replies are sent after the receives of all ready connections", u64::from(split.deferred));
     for (reason, count) in &split.outside {
         note(Certainty::Dropped, reason, *count);
     }
-    note(Certainty::Dropped, "requests of classes with less than 1 % of the requests", *dropped);
+    note(Certainty::Dropped, "requests of classes with less than 1 % of the requests", dropped);
     notes
 }
 
@@ -445,10 +532,9 @@ fn object(call: &StraceCall) -> Object {
     match call.name.as_str() {
         "mmap" | "munmap" | "mprotect" | "brk" | "madvise" | "mremap" | "msync" => Object::Memory,
         "futex" | "clone" | "clone3" | "fork" | "vfork" | "kill" | "tkill" | "tgkill" | "wait4" | "waitid" => Object::Process,
-        "open" | "openat" | "openat2" | "creat" | "stat" | "lstat" | "newfstatat" | "statx" | "access" | "faccessat" | "faccessat2"
-        | "readlink" | "readlinkat" | "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" | "mkdir" | "mkdirat" | "statfs" => {
-            Object::File
-        }
+        "open" | "openat" | "openat2" | "creat" | "stat" | "lstat" | "newfstatat" | "statx" | "access" | "faccessat"
+        | "faccessat2" | "readlink" | "readlinkat" | "unlink" | "unlinkat" | "rename" | "renameat" | "renameat2" | "mkdir"
+        | "mkdirat" | "statfs" => Object::File,
         _ => Object::None,
     }
 }
@@ -476,7 +562,22 @@ fn name_apart(classes: &mut [RequestClass]) {
 fn in_kernel(chain: &Chain) -> bool {
     chain.steps.iter().all(|step| {
         let name = step.call.name();
-        let reads = ["read", "pread64", "open", "openat", "fstat", "newfstatat", "stat", "close", "sendfile", "setsockopt", "epoll_ctl", "lseek", "fcntl", "shutdown"];
+        let reads = [
+            "read",
+            "pread64",
+            "open",
+            "openat",
+            "fstat",
+            "newfstatat",
+            "stat",
+            "close",
+            "sendfile",
+            "setsockopt",
+            "epoll_ctl",
+            "lseek",
+            "fcntl",
+            "shutdown",
+        ];
         step.effect != Effect::None || reads.contains(&name)
     })
 }

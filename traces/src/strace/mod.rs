@@ -64,6 +64,8 @@ pub struct StraceCall {
     pub arguments: Vec<Argument>,
     /// Address of the peer, when printed (`recvfrom`, `accept`).
     pub peer: Option<String>,
+    /// First word of the bytes that were moved, in lower case: a protocol's command (`get`).
+    pub command: Option<String>,
     /// Result; `None` when the call never returned one (`?`).
     pub result: Option<i64>,
     /// Error name.
@@ -344,6 +346,7 @@ fn typed(call: &Call<'_>, pid: u32, line: u64, start_ns: u64) -> StraceCall {
         made: objects::made(call),
         arguments: call.arguments.iter().map(argument).collect(),
         peer: call.arguments.iter().find_map(peer),
+        command: call.arguments.iter().find_map(command),
         result: call.result,
         error: call.error.map(str::to_owned),
         bytes: bytes(call.name, call.result),
@@ -370,6 +373,25 @@ fn peer(value: &Value<'_>) -> Option<String> {
         _ => "",
     };
     Some(format!("{host} {port}"))
+}
+
+/// The first word of at least three letters in a string: `get` of `get key`, of `GET / HTTP/1.1`, of `*2\r\n$3\r\nGET\r\n`.
+fn command(value: &Value<'_>) -> Option<String> {
+    let Value::Text { shown, .. } = value else { return None };
+    let mut word = String::new();
+    let mut escaped = false;
+    for letter in shown.chars() {
+        if letter.is_ascii_alphabetic() && !escaped && word.len() < 16 {
+            word.push(letter.to_ascii_lowercase());
+            continue;
+        }
+        if word.len() >= 3 {
+            break;
+        }
+        word.clear();
+        escaped = letter == '\\' && !escaped;
+    }
+    (word.len() >= 3).then_some(word)
 }
 
 /// Calls whose result is a number of bytes.

@@ -98,7 +98,13 @@ fn role(call: &StraceCall, connection: bool) -> Role {
         return Role::Readiness;
     }
     match (name, connection) {
-        ("accept" | "accept4", _) => if call.made.is_empty() { Role::Retry } else { Role::Accept },
+        ("accept" | "accept4", _) => {
+            if call.made.is_empty() {
+                Role::Retry
+            } else {
+                Role::Accept
+            }
+        }
         _ if would_block => Role::Retry,
         (_, false) => Role::Other,
         ("close", _) => Role::Close,
@@ -125,10 +131,8 @@ struct Assigned {
 }
 
 fn assign(calls: &[StraceCall], upstream: &BTreeSet<u32>) -> Assigned {
-    let received: BTreeSet<u32> = calls
-        .iter()
-        .filter_map(|call| own_connection(call, upstream).filter(|_| role(call, true) == Role::Receive))
-        .collect();
+    let received: BTreeSet<u32> =
+        calls.iter().filter_map(|call| own_connection(call, upstream).filter(|_| role(call, true) == Role::Receive)).collect();
     let mut assigned =
         Assigned { roles: Vec::with_capacity(calls.len()), lists: BTreeMap::new(), events: Vec::new(), outside: BTreeMap::new() };
     let mut current: BTreeMap<u32, u32> = BTreeMap::new();
@@ -348,5 +352,13 @@ fn connections(calls: &[StraceCall], assigned: &Assigned, requests: &[Request]) 
     }
     changes.sort_unstable();
     let mut open = 0;
-    changes.iter().map(|(_, change)| { open += change; open }).max().unwrap_or(0).max(0) as u32
+    changes
+        .iter()
+        .map(|(_, change)| {
+            open += change;
+            open
+        })
+        .max()
+        .unwrap_or(0)
+        .max(0) as u32
 }

@@ -1,10 +1,10 @@
 //! Made-up user work where nothing is recorded: a footprint with the proportions of the library's recorded user blocks.
 
 use super::copy::Copier;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sim_core::block::{BlockId, Op, OpKind, Origin, Region};
 use sim_core::ids::Mode;
 use sim_core::workload::Workload;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Lines of made-up code that a program has: 128 KiB, between memcached's and nginx's text as the captures touch it.
 const CODE_LINES: u32 = 2_048;

@@ -9,19 +9,22 @@ use rustc_hash::FxHashMap;
 use sim_core::block::{BlockId, Op, Origin};
 use sim_core::calls::CallNumber;
 use sim_core::ids::Mode;
-use sim_core::workload::Workload;
+use sim_core::workload::{Step, Workload};
 
-/// Recorded user blocks before a call, by instructions.
-type Recorded = Vec<(u32, BlockId)>;
+/// Recorded user work between two calls, ascending by instructions; several blocks where the base makes calls in between that the
+/// recording does not.
+type Recorded = Vec<(u32, Vec<BlockId>)>;
 
 pub(super) struct UserBlocks<'a> {
     calls: &'a [StraceCall],
     gaps: &'a Gaps,
     options: &'a DistilOptions,
     base: usize,
-    /// By the call before it in the request, and by the call alone.
-    after: FxHashMap<(Option<CallNumber>, CallNumber), Recorded>,
-    before: FxHashMap<CallNumber, Recorded>,
+    /// The base's chains, when it is the same program: call and user block of each step.
+    chains: Vec<Vec<(CallNumber, u32, BlockId)>>,
+    /// Recorded work between two calls, looked up in the chains when first asked for.
+    between: FxHashMap<(Option<CallNumber>, CallNumber), Recorded>,
+    joined: FxHashMap<Vec<BlockId>, BlockId>,
     /// All gaps between two calls, ascending.
     pairs: FxHashMap<(&'a str, &'a str), Vec<u64>>,
     maker: Maker,
@@ -44,10 +47,7 @@ impl<'a> UserBlocks<'a> {
         base: usize,
         same_program: bool,
     ) -> Self {
-        let (mut after, mut before) = (FxHashMap::default(), FxHashMap::default());
-        if same_program {
-            (after, before) = recorded(library[base]);
-        }
+        let chains = if same_program { chains(library[base]) } else { Vec::new() };
         let mut pairs: FxHashMap<(&str, &str), Vec<u64>> = FxHashMap::default();
         for (index, call) in calls.iter().enumerate() {
             if let (Some(previous), Some(work_ns)) = (gaps.before[index], gaps.work_ns[index]) {
@@ -60,8 +60,9 @@ impl<'a> UserBlocks<'a> {
             gaps,
             options,
             base,
-            after,
-            before,
+            chains,
+            between: FxHashMap::default(),
+            joined: FxHashMap::default(),
             pairs,
             maker: Maker::new(Profile::of(library)),
             stretched: FxHashMap::default(),
@@ -77,17 +78,20 @@ impl<'a> UserBlocks<'a> {
     pub fn block(&mut self, copier: &mut Copier<'_>, index: usize, previous: Option<CallNumber>, position: usize) -> BlockId {
         let call = &self.calls[index];
         let by_gap = self.instructions(index);
-        let recorded = call.number.and_then(|number| self.after.get(&(previous, number)).or_else(|| self.before.get(&number)));
-        let block = match (recorded, self.options.user_work) {
-            (Some(recorded), UserWork::Auto) => {
-                let rank = self.rank(index, recorded.len());
+        let recorded = call.number.map_or_else(Recorded::new, |number| {
+            let chains = &self.chains;
+            self.between.entry((previous, number)).or_insert_with(|| between(chains, previous, number)).clone()
+        });
+        let block = match (recorded.as_slice(), self.options.user_work) {
+            ([_, ..], UserWork::Auto) => {
                 self.as_recorded += 1;
-                copier.copy(self.base, recorded[rank].1, None)
+                self.join(copier, &recorded[self.rank(index, recorded.len())].1)
             }
-            (Some(recorded), UserWork::Gaps) => {
+            ([first, ..], UserWork::Gaps) => {
                 let wanted = by_gap.unwrap_or_else(|| u64::from(recorded[recorded.len() / 2].0));
-                let nearest = *recorded.iter().min_by_key(|(instructions, _)| u64::from(*instructions).abs_diff(wanted)).unwrap_or(&recorded[0]);
-                self.stretch(copier, nearest, wanted)
+                let nearest = recorded.iter().min_by_key(|(instructions, _)| u64::from(*instructions).abs_diff(wanted));
+                let (instructions, blocks) = nearest.unwrap_or(first);
+                self.stretch(copier, *instructions, blocks, wanted)
             }
             _ => {
                 let number = call.number.map_or(0, |number| u32::from(number.0));
@@ -103,7 +107,8 @@ impl<'a> UserBlocks<'a> {
 
     /// A made-up block for the median work before calls of one name: what a readiness call has before it.
     pub fn typical(&mut self, copier: &mut Copier<'_>, name: &str) -> BlockId {
-        let mut values: Vec<u64> = self.calls.iter().enumerate().filter(|(_, c)| c.name == name).filter_map(|(i, _)| self.instructions(i)).collect();
+        let mut values: Vec<u64> =
+            self.calls.iter().enumerate().filter(|(_, c)| c.name == name).filter_map(|(i, _)| self.instructions(i)).collect();
         values.sort_unstable();
         let median = values.get(values.len() / 2).copied().unwrap_or(0);
         self.made_up += 1;
@@ -142,9 +147,27 @@ impl<'a> UserBlocks<'a> {
         (places * length / (2 * all.len())).min(length - 1)
     }
 
-    /// A recorded block repeated or cut to a length; as it is when it is within a third of it.
-    fn stretch(&mut self, copier: &mut Copier<'_>, (instructions, block): (u32, BlockId), wanted: u64) -> BlockId {
-        let own = copier.copy(self.base, block, None);
+    /// One block of the base, or several after one another.
+    fn join(&mut self, copier: &mut Copier<'_>, blocks: &[BlockId]) -> BlockId {
+        if let [one] = blocks {
+            return copier.copy(self.base, *one, None);
+        }
+        if let Some(done) = self.joined.get(blocks) {
+            return *done;
+        }
+        let mut ops = Vec::new();
+        for block in blocks {
+            let copied = copier.copy(self.base, *block, None);
+            ops.extend_from_slice(copier.blocks.ops(copied));
+        }
+        let joined = copier.blocks.push(Mode::User, Origin::Recorded, &ops, Vec::new());
+        self.joined.insert(blocks.to_vec(), joined);
+        joined
+    }
+
+    /// Recorded work repeated or cut to a length; as it is when it is within a third of it.
+    fn stretch(&mut self, copier: &mut Copier<'_>, instructions: u32, blocks: &[BlockId], wanted: u64) -> BlockId {
+        let own = self.join(copier, blocks);
         let length = u64::from(instructions);
         if length == 0 || (wanted * 4 >= length * 3 && wanted * 3 <= length * 4) {
             self.as_recorded += 1;
@@ -162,23 +185,40 @@ impl<'a> UserBlocks<'a> {
     }
 }
 
-/// User blocks of a workload's steps by the calls around them.
-fn recorded(workload: &Workload) -> (FxHashMap<(Option<CallNumber>, CallNumber), Recorded>, FxHashMap<CallNumber, Recorded>) {
-    let (mut after, mut before): (FxHashMap<_, Recorded>, FxHashMap<_, Recorded>) = Default::default();
-    for chain in workload.classes.iter().flat_map(|class| &class.chains) {
-        let mut previous = None;
-        for step in &chain.steps {
-            let entry = (workload.blocks.info(step.user).instructions, step.user);
-            if step.user != BlockId::EMPTY {
-                after.entry((previous, step.call)).or_default().push(entry);
-                before.entry(step.call).or_default().push(entry);
-            }
-            previous = Some(step.call);
+fn chains(workload: &Workload) -> Vec<Vec<(CallNumber, u32, BlockId)>> {
+    let entry = |step: &Step| (step.call, workload.blocks.info(step.user).instructions, step.user);
+    let chains = workload.classes.iter().flat_map(|class| &class.chains);
+    chains.map(|chain| chain.steps.iter().map(entry).collect()).collect()
+}
+
+/// The user work in the chains from `previous` (or the beginning) to the next `call`. Calls in between are jumped over with their
+/// work kept: a program that remembers what it looked up (nginx's file cache) leaves out the calls, not the handling around them.
+/// Where no chain has the two in this order, the work right before `call`.
+fn between(chains: &[Vec<(CallNumber, u32, BlockId)>], previous: Option<CallNumber>, call: CallNumber) -> Recorded {
+    let mut found: Recorded = Vec::new();
+    for chain in chains {
+        let starts: Vec<usize> = match previous {
+            None => vec![0],
+            Some(previous) => (0..chain.len()).filter(|place| chain[*place].0 == previous).map(|place| place + 1).collect(),
+        };
+        let stretch = |start: usize| {
+            let end = start + chain[start..].iter().position(|(own, _, _)| *own == call)?;
+            Some(&chain[start..=end])
+        };
+        if let Some(shortest) = starts.into_iter().filter_map(stretch).min_by_key(|steps| steps.len()) {
+            let blocks: Vec<BlockId> =
+                shortest.iter().map(|(_, _, block)| *block).filter(|block| *block != BlockId::EMPTY).collect();
+            let instructions = shortest.iter().map(|(_, instructions, _)| instructions).sum();
+            found.push((instructions, blocks));
         }
     }
-    after.values_mut().for_each(|list| list.sort_unstable());
-    before.values_mut().for_each(|list| list.sort_unstable());
-    (after, before)
+    if found.is_empty() {
+        let own = chains.iter().flatten().filter(|(own, _, block)| *own == call && *block != BlockId::EMPTY);
+        found.extend(own.map(|(_, instructions, block)| (*instructions, vec![*block])));
+    }
+    found.retain(|(_, blocks)| !blocks.is_empty());
+    found.sort();
+    found
 }
 
 /// The ops over and over until so many instructions are there.

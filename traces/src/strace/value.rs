@@ -16,6 +16,8 @@ pub enum Value<'a> {
     Number(i64),
     /// A string: how many bytes it stands for, and whether strace cut it.
     Text {
+        /// What stands between the quotes.
+        shown: &'a str,
         /// Bytes shown, after undoing escapes.
         bytes: u32,
         /// True when `...` follows: the real string is longer.
@@ -92,9 +94,12 @@ fn primary<'a>(input: &mut &'a str, depth: u32) -> winnow::Result<Value<'a>> {
 
 /// `"…"`, with `...` after it when strace cut the string, `@` before it for abstract socket names.
 fn text<'a>(input: &mut &'a str) -> winnow::Result<Value<'a>> {
-    let bytes = preceded((opt('@'), '"'), quoted).parse_next(input)?;
+    preceded(opt('@'), '"').void().parse_next(input)?;
+    let start = *input;
+    let bytes = quoted(input)?;
+    let shown = &start[..start.len() - input.len() - 1];
     let cut = opt(literal("...")).parse_next(input)?.is_some();
-    Ok(Value::Text { bytes, cut })
+    Ok(Value::Text { shown, bytes, cut })
 }
 
 /// The rest of a string after its opening quote: how many bytes it stands for.
@@ -272,9 +277,13 @@ mod tests {
 
     #[test]
     fn strings_count_what_they_stand_for() {
-        assert_eq!(parsed(r#""\1\0\0\0\0\0\0\0""#), Value::Text { bytes: 8, cut: false });
-        assert_eq!(parsed(r#""a\"b\\\n\x00"..."#), Value::Text { bytes: 6, cut: true });
-        assert_eq!(parsed(r#""\377\1779""#), Value::Text { bytes: 3, cut: false });
+        for (text, shown, bytes, cut) in [
+            (r#""\1\0\0\0\0\0\0\0""#, r"\1\0\0\0\0\0\0\0", 8, false),
+            (r#""a\"b\\\n\x00"..."#, r#"a\"b\\\n\x00"#, 6, true),
+            (r#""\377\1779""#, r"\377\1779", 3, false),
+        ] {
+            assert_eq!(parsed(text), Value::Text { shown, bytes, cut });
+        }
         assert!(value.parse("\"open").is_err());
     }
 

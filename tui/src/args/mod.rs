@@ -169,10 +169,19 @@ pub struct ImportArguments {
     /// Workload file to write; without it only what was understood is printed
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Name of the workload [default: the file's name without endings]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// `/proc/PID/maps` of the recorded processes, for a capture
+    #[arg(long, value_name = "FILE")]
+    pub maps: Option<PathBuf>,
+    /// Bundled workload that lends kernel work to a recording of calls [default: the most similar one]
+    #[arg(long, value_name = "WORKLOAD")]
+    pub base: Option<String>,
     /// Use what comes before a damage, instead of failing
     #[arg(long)]
     pub lenient: bool,
-    /// Print the notes as JSON
+    /// Print what was understood as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -1,0 +1,45 @@
+//! `ringscope compare`: all mechanisms on one workload.
+
+use super::{add_timing, configuration, mechanism, write_files};
+use crate::args::{CompareArguments, canonical_command};
+use crate::terminal::Terminal;
+use crate::{cancel, output, progress, render, workloads};
+use anyhow::Result;
+use mechanisms::compare::{self, Job};
+use mechanisms::registry::{ALL, Mechanism};
+use std::time::Instant;
+
+/// Runs the comparison and prints it.
+pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
+    output::check_files(&options.output.output)?;
+    let configuration = configuration(&options.experiment)?;
+    let mechanisms: Vec<Mechanism> = if options.mechanism.is_empty() {
+        ALL.iter().map(|entry| entry.mechanism).collect()
+    } else {
+        options.mechanism.iter().map(|name| mechanism(name)).collect::<Result<_>>()?
+    };
+    let workload = workloads::load(&options.workload)?;
+    let names = options.mechanism.join(",");
+    let mut words = vec!["compare", options.workload.as_str()];
+    if !names.is_empty() {
+        words.extend(["--mechanism", names.as_str()]);
+    }
+    let display = progress::display(terminal);
+    let job = Job {
+        threads: options.output.threads,
+        progress: display.as_ref(),
+        cancel: cancel::flag(),
+        command: canonical_command(&words, &options.experiment, configuration.project_file.as_deref()),
+    };
+    let begun = Instant::now();
+    let mut comparison = compare::compare(&workload, &configuration.settings, &mechanisms, &job)?;
+    if options.output.timing {
+        add_timing(&mut comparison.results, begun.elapsed().as_secs_f64());
+    }
+    write_files(&options.output.output, &comparison.to_json_pretty(), &comparison.rows())?;
+    if options.output.json {
+        output::print(&comparison.to_json_pretty())
+    } else {
+        output::print(&render::comparison(&comparison, &workload, terminal))
+    }
+}

@@ -1,0 +1,97 @@
+//! One file per command.
+
+mod compare;
+mod config;
+mod explain;
+mod import;
+mod list;
+mod replay;
+mod run;
+mod trace;
+
+use crate::args::{self, Arguments, Command, ExperimentOptions};
+use crate::config::{Configuration, Inputs, resolve};
+use crate::output;
+use crate::terminal::Terminal;
+use anyhow::{Result, bail};
+use mechanisms::registry::{ALL, Mechanism};
+use sim_core::report::{HostTiming, RunReport};
+use std::path::{Path, PathBuf};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever the command could not do.
+pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
+    match &arguments.command {
+        Command::Compare(options) => compare::compare(options, terminal),
+        Command::Run(options) => run::run(options, terminal),
+        Command::Replay(options) => replay::replay(options, terminal),
+        Command::Import(options) => import::import(options, terminal),
+        Command::Trace { command } => trace::trace(command),
+        Command::List(options) => list::list(options, terminal),
+        Command::Explain(options) => explain::explain(options, terminal),
+        Command::Config { command } => config::config(command, terminal),
+        Command::Completions { shell } => completions(*shell),
+        Command::Man => man(),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut args::definition(), "ringscope", &mut text);
+    output::print(&String::from_utf8_lossy(&text))
+}
+
+/// The manual: the program's page, then one page per command.
+fn man() -> Result<()> {
+    let mut text = Vec::new();
+    let mut definition = args::definition();
+    definition.build();
+    pages(&definition, &mut text)?;
+    output::print(&String::from_utf8_lossy(&text))
+}
+
+fn pages(command: &clap::Command, text: &mut Vec<u8>) -> Result<()> {
+    clap_mangen::Man::new(command.clone()).render(text)?;
+    command.get_subcommands().try_for_each(|inner| pages(inner, text))
+}
+
+/// The settings of an experiment.
+fn configuration(experiment: &ExperimentOptions) -> Result<Configuration> {
+    Ok(resolve(&Inputs { experiment, ledger: None, folder: Path::new(".") })?)
+}
+
+fn mechanism(name: &str) -> Result<Mechanism> {
+    if let Ok(mechanism) = Mechanism::from_name(name) {
+        return Ok(mechanism);
+    }
+    let known: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
+    let near = crate::nearest::nearest(name, known.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    bail!("no mechanism is called `{name}`{near}\n  known mechanisms: {}", known.join(", "))
+}
+
+/// Host time of an experiment, where --timing asks for it: into the reports and on standard error. The measured windows' instructions are
+/// what is known of the work; warm-up and exposure runs come on top, so the speed shown is a lower bound.
+fn add_timing(reports: &mut [RunReport], host_seconds: f64) {
+    let instructions: u64 = reports.iter().map(|report| report.modes.user.instructions + report.modes.kernel.instructions).sum();
+    for report in reports.iter_mut() {
+        report.timing = Some(HostTiming { host_seconds, accesses_per_second_millions: f64::NAN });
+    }
+    let millions = instructions as f64 / 1e6;
+    output::remark(&format!(
+        "simulated {millions:.1} million measured instructions in {host_seconds:.2} s: at least {:.1} million a second",
+        millions / host_seconds.max(1e-9)
+    ));
+}
+
+/// Writes a result to all files that were asked for.
+fn write_files(files: &[PathBuf], json: &str, rows: &[Vec<(String, String)>]) -> Result<()> {
+    for file in files {
+        match output::format_of(file)? {
+            output::FileFormat::Json => output::write_file(file, json.as_bytes())?,
+            output::FileFormat::Csv => output::write_file(file, output::csv(rows).as_bytes())?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! What names mean: settings, keys of a report, components of the cycle stack, evictors. The texts behind `ringscope explain` and the
+//! remarks of `ringscope config template`.
+
+use sim_core::stack::{Cause, Component, CrossingPart, Domain};
+
+/// A name of a report and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// The name; in a list of a report without its position.
+    pub name: &'static str,
+    /// What it means.
+    pub text: &'static str,
+}
+
+const fn topic(name: &'static str, text: &'static str) -> Topic {
+    Topic { name, text }
+}
+
+/// Settings that need words, by path.
+pub const SETTINGS: &[Topic] = &[
+    topic("machine", "The processors. `preset` chooses a description (`ringscope list machines`); `ringscope explain NAME --verbose` prints it with the source of each number."),
+    topic("machine.exposure", "Share of a miss's latency that stalls the core, in thousandths: the rest hides behind other work. Results are sensitive to the instruction side; `compare` reports the speed-up at 500 and 1000."),
+    topic("machine.base_cpi_kernel_milli", "Cycles per thousand kernel instructions when nothing misses."),
+    topic("machine.base_cpi_user_milli", "Cycles per thousand user instructions when nothing misses, for programs that do not say themselves."),
+    topic("machine.crossing", "Direct costs of crossings between user and kernel, each in cycles. `--set 'machine.crossing.*=0'` makes crossings free."),
+    topic("machine.prefetch", "Prefetchers, each on or off."),
+    topic("machine.facts", "What decides which mitigations apply when `kernel.mitigations` is `default`."),
+    topic("kernel", "The kernel: what a capture cannot hold. `preset` chooses a description (`ringscope list kernels`)."),
+    topic("kernel.mitigations", "`off`, or `default` for what the kernel chooses on this machine: page-table isolation, barriers, return-stack filling."),
+    topic("kernel.slice_cycles", "Longest stretch a core executes before interrupts, preemption and other cores act."),
+    topic("kernel.scheduler", "Scheduler constants."),
+    topic("kernel.network", "Network card and receive path of the server."),
+    topic("kernel.network.interrupt_moderation_us", "Least time between two interrupts of a receive queue."),
+    topic("kernel.user_call_depth", "Frames of user code on the return stack at a system call: so many returns are predicted wrongly afterwards."),
+    topic("clients", "The other end of the wire."),
+    topic("clients.kind", "`remote`: another machine behind a link. `recorded`: as in the captures, one client on the server's own core over loopback."),
+    topic("clients.arrival", "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies."),
+    topic("clients.think_us", "Pause between a reply and the next request of a connection in a closed loop."),
+    topic("clients.link_rate_mbps", "Rate of the link, each direction."),
+    topic("clients.link_delay_us", "One-way delay of the link with its switch."),
+    topic("clients.cores", "Cores of the client machine."),
+    topic("clients.service_us", "Processor time of the client machine per request."),
+    topic("mechanism", "What each way of issuing system calls can be set to."),
+    topic("mechanism.exception_less", "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two."),
+    topic("mechanism.exception_less.kernel_cores_poll", "true: kernel cores notice posts by polling the pages; false: only flexsc_wait wakes them."),
+    topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
+    topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),
+    topic("mechanism.batched_script.instructions_per_bytecode", "About 8 for an interpreter, 1 to 2 for compiled code."),
+    topic("mechanism.batched_script.glue_instructions", "User work of at most so many instructions between two calls is done by the script itself."),
+    topic("mechanism.in_kernel_dsl", "A service in the kernel answers requests in the receive softirq (WYKIWYG, eBPF)."),
+    topic("mechanism.elevated_shortcut", "The program runs in supervisor mode (chronokernel)."),
+    topic("mechanism.elevated_shortcut.depth", "Where calls enter the kernel: `entry` (the system-call function), `file` (no dispatch) or `protocol` (no descriptor lookup, no file layer)."),
+    topic("run", "How much is simulated."),
+    topic("run.cores", "Cores of the server (option --cores)."),
+    topic("run.connections", "Client connections (option --connections)."),
+    topic("run.seed", "Root of the seed tree; repetition i uses seed + i (option --seed)."),
+    topic("run.reps", "Repetitions with different seeds; 0: until the speed-up's 95 % interval is at most 2 % (option --reps)."),
+    topic("run.requests", "Measured requests per repetition; 0: as many as the program needs (option --requests)."),
+    topic("run.shadow", "Also count what each mode would miss alone: `off`, `full` or `sampled(8)` (option --shadow)."),
+    topic("run.ledger", "Keep who evicted what. Indirect cost needs it; off only for speed."),
+    topic("run.exposure_range", "Also run at instruction exposure 0.5 and 1.0 and report the range of the speed-up."),
+];
+
+/// Keys of reports, without positions in lists.
+pub const KEYS: &[Topic] = &[
+    topic("schema", "Version of the JSON. Keys may be added under the same number, never renamed or removed."),
+    topic("manifest", "What it takes to make the report again: version, canonical command (without threads, output and verbosity), hash of the resolved configuration, hash of the recording."),
+    topic("requests", "Measured requests over all repetitions: replies completely received by the clients in the measured windows. For a sequential program a request is one run of it."),
+    topic("reps", "Repetitions with different seeds."),
+    topic("throughput_rps", "Replies completely received by the clients in the measured window, by elapsed simulated time, per second: mean, ends of the 95 % interval (Student's t over seeds) and number of samples."),
+    topic("speedup_vs_sync", "Throughput by that of `sync`, paired over seeds (the same random numbers for both), with its 95 % interval. 1 is no change."),
+    topic("exposure_range", "The speed-up with half and with all of an instruction miss's latency exposed: the model's least certain factor."),
+    topic("gain_parts", "Cycles per request saved relative to `sync`, by reason: order (misses that no longer happen), removed (work no longer done, less the mechanism's own), crossing, idle. They sum to the difference of cycles_total."),
+    topic("latency_us", "From the last byte of the request sent to the last byte of the reply received, in microseconds of simulated time: mean, p50, p90, p99, p999, max."),
+    topic("modes", "Instructions, cycles, cycles per instruction and misses of user and kernel mode, as a privilege-filtered hardware counter would show them: the drain before and the refetch after a crossing count as user, from entry to exit as kernel; elevated application code counts as kernel."),
+    topic("cpi", "Cycles per instruction of one mode, stalls included, idle time not."),
+    topic("misses_per_kinstr", "Misses per thousand instructions of the same mode, by structure: l1i, l1d, l2, l3, itlb, dtlb, stlb, branch."),
+    topic("cycle_stack", "Where the cycles went: cycles per request by component. The components, idle included, sum exactly to per_request.cycles_total; there is no `other`. `ringscope explain kernel.fetch_l2` explains one."),
+    topic("per_request", "Averages per measured request."),
+    topic("instructions_user", "Instructions in user mode per request."),
+    topic("instructions_kernel", "Instructions in kernel mode per request."),
+    topic("cycles_total", "Cores x elapsed cycles / requests, idle included."),
+    topic("syscalls", "System calls executed per request, however they were issued: executions of a handler."),
+    topic("crossings", "Entries into the kernel with their return, per request: system calls, interrupts, exceptions."),
+    topic("context_switches", "Switches from one task to another per request."),
+    topic("direct_cycles", "Direct cost of crossings per request: the components crossing.drain, entry, exit, page_table, barrier and refetch."),
+    topic("indirect_cycles", "Indirect cost per request: exposed stall cycles of misses and mispredictions whose line was pushed out by the other mode, or lost in a flush. Cycles hidden by overlap count nowhere."),
+    topic("mechanism_cycles", "Work that the mechanism adds per request: posting, scanning, interpreting, checking."),
+    topic("indirect_by_mode", "Indirect cycles per request by the mode that waits."),
+    topic("per_call", "One row per system call: executions per request, kernel instructions and cycles per execution, without the crossing."),
+    topic("evictors", "Misses by structure, by the mode that missed and by who had pushed the line out: each miss has exactly one evictor. `ringscope explain coherence` explains one."),
+    topic("shadow", "With --shadow: what each mode would have missed had it run alone. destructive: misses that would not have happened alone; constructive: misses saved because the other mode had brought the line. Another quantity than `evictors`: the fill that pushed a line out need not be the one without which it would have stayed."),
+    topic("misses_alone", "Misses had this mode run alone (with --shadow)."),
+    topic("destructive", "Misses that would not have happened had this mode run alone (with --shadow)."),
+    topic("constructive", "Misses saved because the other mode had brought the line (with --shadow)."),
+    topic("batch", "How many calls the mechanism had under way together when it entered the kernel: mean, median, 99th percentile, largest, and what ended batches most often. A result, not a setting: it depends on how many connections are ready and on what the calls depend on."),
+    topic("batch.limited_by", "What most often ended a batch: `ready connections` (no more had work), `dependencies` (the next calls need results or user work), `limit` (--batch), `mechanism` (one call at a time)."),
+    topic("limited_by", "What bounded the throughput: the server's cores, the client (number of connections, think time, its processors) or the link. Unless it is the server, throughput hides what the server saves: compare cpu_us_per_request."),
+    topic("cpu_us_per_request", "Time of the server's cores that were not idle, in microseconds per request."),
+    topic("synthetic_cycle_share", "Fraction of the busy cycles that came from synthetic blocks: work that was not recorded, estimated from a named source. The rest is recorded."),
+    topic("applicable", "False when the mechanism can't run this workload; `reason` says why."),
+    topic("cores_used", "Cores' worth of time in user mode, in kernel mode, idle, and in a recorded client; they sum to the number of cores."),
+    topic("core_split", "cores_used over time, as fractions, in stretches of the first repetition's window."),
+    topic("mechanism_memory_bytes", "Memory that the mechanism itself takes: pages, rings, thread stacks, script states, tables."),
+    topic("window", "Warm-up and measured window: the test that opened the window, requests and cycles before it, cycles in it."),
+    topic("why", "One line: where the gain or loss comes from, in cycles per request."),
+    topic("notes", "Limits reached, assumptions made, what the numbers do not contain."),
+    topic("timing", "Speed of the simulation on the host. Only with --timing: it differs from run to run."),
+    topic("miss_rate", "Misses by references, 0 to 1 (replay)."),
+];
+
+/// Who can have pushed a line out.
+pub const EVICTORS: &[Topic] = &[
+    topic("never", "The line had never been in the structure: a cold miss."),
+    topic("same", "Code of the mode that misses had pushed the line out itself: a capacity or conflict miss that would happen without the other mode too."),
+    topic("coherence", "Another core wrote the line, or the shared last-level cache lost it: it travels between cores."),
+    topic("flush", "A flush took the translation: a page-table switch with page-table isolation, or a switch of address spaces, without PCID. Counts as indirect cost."),
+    topic("user", "User code had pushed a kernel line out. Counts as indirect cost of the kernel."),
+    topic("interrupt", "Interrupt entry and hard-interrupt handlers had pushed the line out."),
+    topic("softirq", "Softirqs had pushed the line out: the network receive path."),
+    topic("scheduler", "Scheduler and context switch had pushed the line out."),
+    topic("mechanism", "The mechanism's own work in kernel mode had pushed the line out."),
+    topic("elevated", "Application code that runs in kernel mode had pushed the line out."),
+];
+
+/// Cache-like structures.
+pub const STRUCTURES: &[Topic] = &[
+    topic("l1i", "First-level instruction cache. In recorded servers 75 to 95 % of the indirect cost are instruction misses."),
+    topic("l1d", "First-level data cache. Reads of page walks go through it too."),
+    topic("l2", "Second-level cache, private to a core, instructions and data."),
+    topic("l3", "Last-level cache, shared by the cores of a socket or cluster."),
+    topic("itlb", "Instruction TLB: translations of code pages."),
+    topic("dtlb", "Data TLB: translations of data pages."),
+    topic("stlb", "Second-level TLB. What misses here walks the page tables."),
+    topic("branch", "Branch prediction: target buffer and direction of taken branches between lines."),
+];
+
+/// Words for the setting at a path.
+pub fn setting(path: &str) -> Option<&'static str> {
+    find(SETTINGS, path)
+}
+
+/// The text of a name in a list of topics.
+pub fn find(topics: &[Topic], name: &str) -> Option<&'static str> {
+    topics.iter().find(|topic| topic.name == name).map(|topic| topic.text)
+}
+
+/// What a component of the cycle stack means.
+pub fn component(component: Component) -> String {
+    match component {
+        Component::Work(domain, cause) => format!("{} {}", domain_text(domain), cause_text(cause)),
+        Component::Crossing(part) => {
+            format!("Direct cost of crossings: {} Counted as {} time.", crossing_text(part), part.mode().name())
+        }
+        Component::Client => "A recorded client that runs on the server's own core (--client recorded): its instructions are counted in the \
+                              recording, its lines are not recorded."
+            .into(),
+        Component::Idle => "The core had nothing to run. A kernel core that polls syscall pages counts as idle too.".into(),
+    }
+}
+
+fn domain_text(domain: Domain) -> &'static str {
+    match domain {
+        Domain::User => "Cycles of the program's own code, in whatever ring it runs.",
+        Domain::Kernel => "Cycles of kernel code: calls, interrupts, softirqs, scheduling.",
+        Domain::Mechanism => "Cycles of work that the mechanism adds: posting, scanning, interpreting, checking.",
+    }
+}
+
+fn cause_text(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Base => "Instructions at the base CPI: what they would take if nothing missed.",
+        Cause::FetchL2 => "Stalls for instruction lines that the first level lacked and the second level had.",
+        Cause::FetchL3 => "Stalls for instruction lines that the last-level cache had.",
+        Cause::FetchMemory => "Stalls for instruction lines that came from memory.",
+        Cause::DataL2 => "Exposed stalls for data that the first level lacked and the second level had.",
+        Cause::DataL3 => "Exposed stalls for data that the last-level cache had.",
+        Cause::DataMemory => "Exposed stalls for data that came from memory.",
+        Cause::Transfer => "Stalls for lines that came from another core's cache.",
+        Cause::TlbInstruction => "Stalls for translations of code pages: second-level TLB and page walks.",
+        Cause::TlbData => "Stalls for translations of data pages: second-level TLB and page walks.",
+        Cause::Branch => "Mispredicted branches, and taken branches that the target buffer did not know.",
+        Cause::Copy => "Start-up and per-line time of repeated string copies.",
+    }
+}
+
+fn crossing_text(part: CrossingPart) -> &'static str {
+    match part {
+        CrossingPart::Drain => "the window drains before the crossing.",
+        CrossingPart::Entry => "the entry instruction, or the delivery of an interrupt.",
+        CrossingPart::Exit => "the return instruction.",
+        CrossingPart::PageTable => "writes to CR3, with page-table isolation or between processes.",
+        CrossingPart::Barrier => "speculation barriers and return-stack mitigations.",
+        CrossingPart::Refetch => "the front end refills after the return.",
+    }
+}
+
+/// What a mechanism does, when it gains and when it loses.
+pub fn mechanism(name: &str) -> Option<&'static str> {
+    let text = match name {
+        "sync" => {
+            "Each call is one crossing, made where the program makes it: the baseline. Event loops sleep in epoll_wait, other servers block \
+             in their receive. User and kernel share the first-level caches and push each other's lines out: the indirect cost is usually \
+             many times the direct one."
+        }
+        "exception-less" => {
+            "The program writes calls into pages shared with the kernel and goes on; syscall threads execute them in batches, on the same core \
+             or on others, and write results back. It gains when many connections are ready, because user and kernel code then run in long \
+             stretches; it loses with few connections, where each request still pays posting, scanning, flexsc_wait and two context switches."
+        }
+        "batched-script" => {
+            "One crossing runs a script in the kernel that makes many calls, for up to --batch ready connections. It saves crossings and the \
+             entry code, and pays interpretation. How deep a batch a server can reach is a result: it depends on how many connections are \
+             ready and on user work between calls."
+        }
+        "in-kernel-dsl" => {
+            "A service installed in the kernel answers a request in the receive softirq: nothing wakes up and nothing crosses. It applies to \
+             requests that only receive, look something up and send; what it cannot answer goes up to user space. Sequential programs report \
+             that it does not apply."
+        }
+        "elevated-shortcut" => {
+            "The program runs in supervisor mode and calls kernel functions directly, at a depth (`entry`, `file`, `protocol`). Crossings and \
+             entry code go away; what stays is that kernel code and data still displace the program's, so the gain is bounded."
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_has_words() {
+        for one in Component::all() {
+            assert!(component(one).len() > 30, "{}", one.name());
+        }
+    }
+
+    #[test]
+    fn every_mechanism_has_words() {
+        for entry in &mechanisms::registry::ALL {
+            assert!(mechanism(entry.name).is_some(), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn every_setting_with_words_exists() {
+        let settings = mechanisms::experiment::Settings::preset("nehalem", "linux-6.1").unwrap();
+        let tree = serde_json::to_value(&settings).unwrap();
+        for topic in SETTINGS {
+            assert!(crate::config::lookup(&tree, topic.name).is_some(), "{}", topic.name);
+        }
+    }
+}

@@ -13,7 +13,7 @@ use sim_core::context::Context;
 use sim_core::ids::{Cycles, Line, Mode};
 use sim_core::stack::{Cause, Component, CycleStack};
 
-/// What timing needs of the machine description and the program; arrays by mode.
+/// What timing needs of the machine description and the program; arrays by [`Context::code_index`].
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     base_cpi_milli: [u32; 2],
@@ -143,7 +143,7 @@ impl CoreClock {
     #[inline(always)]
     pub fn execute(&mut self, pace: &Pace, context: Context, instructions: u64) {
         self.position += instructions;
-        let milli = instructions * u64::from(pace.base_cpi_milli[context.mode.index()]) + u64::from(self.base_carry);
+        let milli = instructions * u64::from(pace.base_cpi_milli[context.code_index()]) + u64::from(self.base_carry);
         self.base_carry = (milli % 1000) as u32;
         self.pass(Component::Work(context.domain, Cause::Base), milli / 1000);
     }
@@ -163,7 +163,7 @@ impl CoreClock {
 
     /// An instruction line was not in the first level: fetch waits for the whole latency of where it is.
     pub fn wait_for_fetch(&mut self, pace: &Pace, context: Context, access: &Access) -> StallByLevel {
-        let permille = pace.instruction_permille[context.mode.index()];
+        let permille = pace.instruction_permille[context.code_index()];
         let total = exposed(access.latency, permille, &mut self.instruction_carry);
         let cause = match access.source {
             Source::L2 => Cause::FetchL2,
@@ -188,7 +188,7 @@ impl CoreClock {
             let ready_at = self.lead.ready_at.max(self.clock + Cycles::from(raw));
             self.lead = LeadingMiss { position: self.position, latency: raw, ready_at };
         }
-        let permille = pace.data_permille[context.mode.index()];
+        let permille = pace.data_permille[context.code_index()];
         let total = exposed(raw.saturating_sub(hidden), permille, &mut self.data_carry);
         let cause = match access.source {
             Source::L2 => Cause::DataL2,
@@ -207,7 +207,7 @@ impl CoreClock {
             return [0; 3];
         }
         let raw = access.latency.saturating_sub(pace.l1d_cycles);
-        let permille = pace.data_permille[context.mode.index()];
+        let permille = pace.data_permille[context.code_index()];
         let total = exposed(raw, permille, &mut self.data_carry);
         self.pass(Component::Work(context.domain, Cause::Transfer), total);
         if access.missed & one_miss(Structure::L1d) == 0 {
@@ -226,7 +226,7 @@ impl CoreClock {
         } else {
             (pace.data_permille, &mut self.data_carry, Cause::TlbData)
         };
-        let permille = permille[context.mode.index()];
+        let permille = permille[context.code_index()];
         let total = exposed(translation.latency, permille, carry);
         self.pass(Component::Work(context.domain, cause), total);
         match translation.second {

@@ -96,6 +96,16 @@ impl Context {
         Context { mode: Mode::Kernel, domain: Domain::Kernel, agent }
     }
 
+    /// Whose code it is, for base CPI and exposure: 0 user, 1 kernel. The program's own code stays the program's in kernel mode.
+    #[inline(always)]
+    pub fn code_index(self) -> usize {
+        match self.domain {
+            Domain::User => Mode::User.index(),
+            Domain::Kernel => Mode::Kernel.index(),
+            Domain::Mechanism => self.mode.index(),
+        }
+    }
+
     /// The mechanism's own work.
     pub fn mechanism(mode: Mode) -> Context {
         let agent = match mode {

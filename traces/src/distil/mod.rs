@@ -134,7 +134,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     }
     let event_loop = analysis.program == Program::EventLoop;
     let mut exemplars = Exemplars { lines, emitter: &mut emitter };
-    let wait = if event_loop { exemplars.wait_loop(&analysis.calls) } else { None };
+    let wait = if event_loop { exemplars.wait_loop(&analysis.calls, &analysis.requests) } else { None };
     let blocking = if analysis.program == Program::Sequential {
         BlockingPath::default()
     } else {

@@ -146,6 +146,8 @@ pub(super) struct Requests {
     pub replies: u64,
     pub connection_per_request: bool,
     pub connections: usize,
+    /// User work of the event loop after a readiness call, by the call's index.
+    pub after_readiness: BTreeMap<u32, SegmentPart>,
     /// Non-blocking receives and accepts that found nothing.
     pub again: Vec<u32>,
     /// Calls that belong to no request, by reason.

@@ -68,6 +68,7 @@ fn split_at_joints(recording: &Recording, calls: &[CallRecord], requests: &mut R
             owner.insert(*index, (number, step as u32));
         }
     }
+    split_after_readiness(recording, calls, requests, &owner);
     let mut previous: BTreeMap<u32, u32> = BTreeMap::new();
     let mut moves: Vec<(usize, u32, SegmentPart, usize, u32)> = Vec::new();
     for (index, call) in calls.iter().enumerate() {
@@ -93,6 +94,48 @@ fn split_at_joints(recording: &Recording, calls: &[CallRecord], requests: &mut R
             let source = &mut requests.requests[from].user;
             let position = source.iter().position(|one| one.0 >= remainder_step).unwrap_or(source.len());
             source.insert(position, (remainder_step, remainder));
+        }
+    }
+}
+
+/// What an event loop does with the list of events before it turns to the first one grows with their number, so it is the loop's work
+/// and not the first event's: the segment after a readiness call is split where it joins the way that leads to later events.
+fn split_after_readiness(
+    recording: &Recording,
+    calls: &[CallRecord],
+    requests: &mut Requests,
+    owner: &BTreeMap<u32, (usize, u32)>,
+) {
+    let mut previous: BTreeMap<u32, usize> = BTreeMap::new();
+    let (mut first, mut later, mut references) = (Vec::new(), 0, Vec::new());
+    for (index, call) in calls.iter().enumerate() {
+        let before = previous.insert(call.task, index);
+        let (Some(before), Some((to, step)), Some(segment)) = (before, owner.get(&(index as u32)), call.segment) else { continue };
+        let from = owner.get(&(before as u32));
+        if calls[before].role == Role::Readiness {
+            first.push((before as u32, *to, *step, segment));
+        } else if from.is_some_and(|(from, _)| from != to) {
+            later += 1;
+            if references.len() < REFERENCES_MAX {
+                let ops = recording.gather(&recording.segments[segment as usize].pieces);
+                let lines: Vec<u32> = code_lines(&ops).into_iter().map(|(_, line)| line).collect();
+                if !references.contains(&lines) {
+                    references.push(lines);
+                }
+            }
+        }
+    }
+    // A loop that hardly ever finds more than one event shows nothing to join.
+    if later * 4 < first.len() {
+        return;
+    }
+    for (readiness, to, step, segment) in first {
+        let ops = recording.gather(&recording.segments[segment as usize].pieces);
+        let Some(joint) = joint(&ops, &references) else { continue };
+        let user = &mut requests.requests[to].user;
+        if let Some(own) = user.iter_mut().find(|own| **own == (step, SegmentPart::whole(segment))) {
+            own.1 = SegmentPart { segment, start: joint, end: u32::MAX };
+            requests.after_readiness.insert(readiness, SegmentPart { segment, start: 0, end: joint });
         }
     }
 }

@@ -5,7 +5,8 @@ use super::chains::evenly;
 use super::descriptors::Role;
 use super::emit::{Emitter, SourceLines, UnitLines};
 use super::functions::Activation;
-use super::requests::CallRecord;
+use super::requests::{CallRecord, Requests};
+use super::segments::SegmentPart;
 use crate::kernel_map::KernelMap;
 use sim_core::block::{BlockId, Op};
 use sim_core::ids::Mode;
@@ -39,15 +40,15 @@ impl Exemplars<'_, '_> {
         extract(self.lines.recording, &self.lines.recording.frames[call.frame as usize], KernelMap::bundled())
     }
 
-    fn user(&mut self, list: &mut Vec<BlockId>, segments: impl Iterator<Item = u32>) {
+    fn user(&mut self, list: &mut Vec<BlockId>, parts: impl Iterator<Item = SegmentPart>) {
         let recording = self.lines.recording;
-        let pieces: Vec<(u32, u32)> = segments.flat_map(|segment| &recording.segments[segment as usize].pieces).copied().collect();
+        let pieces: Vec<(u32, u32)> = parts.flat_map(|part| part.pieces(recording)).collect();
         let ops = recording.gather(&pieces);
         self.add(list, Mode::User, &ops);
     }
 
     /// The readiness call of an event loop; `None` when there is none.
-    pub(super) fn wait_loop(&mut self, calls: &[CallRecord]) -> Option<WaitLoop> {
+    pub(super) fn wait_loop(&mut self, calls: &[CallRecord], requests: &Requests) -> Option<WaitLoop> {
         let readiness: Vec<&CallRecord> = calls.iter().filter(|call| call.role == Role::Readiness && call.result > 0).collect();
         let call = readiness.first()?.number;
         let max_events = readiness.iter().map(|call| most_events(call)).max().unwrap_or(1);
@@ -69,7 +70,20 @@ impl Exemplars<'_, '_> {
             }
         }
         self.fill_from_sleepers(&readiness, &mut wait);
+        self.wait_user(calls, requests, &mut wait.user);
         Some(wait)
+    }
+
+    /// User work around readiness calls: before the call, and after it until the first event is turned to.
+    fn wait_user(&mut self, calls: &[CallRecord], requests: &Requests, list: &mut Vec<BlockId>) {
+        let positions: Vec<usize> =
+            (0..calls.len()).filter(|index| calls[*index].role == Role::Readiness && calls[*index].segment.is_some()).collect();
+        for index in evenly(positions.len(), EXEMPLARS_MAX) {
+            let position = positions[index];
+            let after = requests.after_readiness.get(&(position as u32)).copied();
+            let before = calls[position].segment.map(SegmentPart::whole);
+            self.user(list, before.into_iter().chain(after));
+        }
     }
 
     /// Sleeps of the same readiness call in another capture, for a loop that never slept in its own.
@@ -91,7 +105,6 @@ impl Exemplars<'_, '_> {
 
     fn wait_frame(&mut self, call: &CallRecord, wait: &mut WaitLoop) {
         let block = self.extract(call);
-        self.user(&mut wait.user, call.segment.into_iter());
         let items = items(&block.activations, block.ops.len());
         let (Some(first), Some(last)) = (items.first(), items.last()) else { return };
         let (start, end) = (first.start, last.end);
@@ -142,7 +155,9 @@ impl Exemplars<'_, '_> {
             self.add(&mut path.again, Mode::Kernel, &block.ops);
             let next = calls[position + 1..].iter().find(|next| next.task == call.task);
             let to_readiness = next.filter(|next| next.role == Role::Readiness).and_then(|next| next.segment);
-            self.user(&mut path.again_user, to_readiness.into_iter());
+            // What the program did since the reply belongs to no other step.
+            let since_reply = call.segment.filter(|_| to_readiness.is_some());
+            self.user(&mut path.again_user, since_reply.into_iter().chain(to_readiness).map(SegmentPart::whole));
         }
         path
     }

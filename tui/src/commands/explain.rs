@@ -44,7 +44,7 @@ pub fn explain(options: &ExplainArguments, terminal: &Terminal) -> Result<()> {
         );
     }
     let texts: Vec<String> = explanations.iter().map(|text| render::wrapped(text, terminal.width.min(100))).collect();
-    output::print(&(texts.join("\n") + ""))
+    output::print(&texts.join("\n"))
 }
 
 fn machine(name: &str, verbose: bool) -> Result<Option<String>> {

@@ -14,7 +14,7 @@ mod show;
 mod text;
 mod tree;
 
-pub use layers::{Configuration, Inputs, PROJECT_FILE, resolve};
+pub use layers::{Configuration, Inputs, resolve};
 pub use place::ConfigError;
 pub use show::{as_json, as_ron, origins, template};
 pub use tree::lookup;

@@ -107,8 +107,9 @@ impl Reader<'_> {
 
     fn skip(&mut self) -> Result<(), SyntaxError> {
         loop {
-            let trimmed = self.rest().trim_start();
-            self.at = self.text.len() - trimmed.len();
+            let text = self.text;
+            let trimmed = text[self.at..].trim_start();
+            self.at = text.len() - trimmed.len();
             if trimmed.starts_with("//") {
                 self.at += trimmed.find('\n').unwrap_or(trimmed.len());
             } else if trimmed.starts_with("/*") {

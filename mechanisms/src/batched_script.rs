@@ -212,7 +212,7 @@ impl BatchedScript {
         let events = system.ready_events(poller, most);
         if events.is_empty() {
             if slept {
-                system.pollers[poller].waiter = Some(task);
+                system.wait_on(poller, task);
                 return Next::Sleep;
             }
             system.push(task, Action::Count(wait.call, Slot::NONE));
@@ -240,19 +240,29 @@ impl BatchedScript {
 
     /// Accepts and receives for each event; each request goes on to user work.
     fn receive_all(&mut self, system: &mut System, task: TaskId, poller: usize, events: &[Ready]) -> u32 {
-        let mut calls = 0;
+        let limit = self.settings.limit.max(1) as usize;
+        let mut units = Vec::new();
         for event in events {
-            let unit = match event {
-                Ready::Listener => system.accept(poller).map(|connection| (system.connections[connection.index()].request, 0)),
-                Ready::Connection(connection) => {
-                    system.waiting_request(*connection).map(|slot| (slot, system.requests[slot.index()].step))
+            match event {
+                // the script goes on accepting while connections wait
+                Ready::Listener => {
+                    while units.len() < limit
+                        && let Some(connection) = system.accept(poller)
+                    {
+                        units.push((system.connections[connection.index()].request, 0));
+                    }
                 }
-            };
-            let Some((slot, step)) = unit else { continue };
+                Ready::Connection(connection) => {
+                    units.extend(system.waiting_request(*connection).map(|slot| (slot, system.requests[slot.index()].step)));
+                }
+            }
+        }
+        let mut calls = 0;
+        for (slot, step) in units {
             let (reached, made) = self.segment(system, task, slot, step);
             calls += made;
             if let Reached::UserWork(next) = reached {
-                // the user work that stood before the receive runs with the rest
+                // the user work that stood before the first call runs with the rest
                 self.thread(task).user_work.push_back((slot, next, next == step + 1));
             }
         }

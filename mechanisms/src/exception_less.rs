@@ -128,7 +128,10 @@ pub struct ExceptionLess {
     /// Threads executing or runnable, by position in `kernel_cores`.
     active: Vec<u32>,
     harvested: VecDeque<u32>,
+    /// Requests that were throttled with nothing outstanding.
     resume: VecDeque<Slot>,
+    /// Connections whose early call (read or accept) could not be posted yet.
+    postponed: VecDeque<ConnectionId>,
     progress: Vec<Progress>,
     first_run: bool,
     base: Line,
@@ -204,6 +207,7 @@ impl ExceptionLess {
             idle_threads,
             harvested: VecDeque::new(),
             resume: VecDeque::new(),
+            postponed: VecDeque::new(),
             progress: Vec::new(),
             first_run: true,
             base,
@@ -238,7 +242,15 @@ impl ExceptionLess {
             UserState::Waiting => self.leave_wait(system),
             UserState::Running => {}
         }
-        if let Some(slot) = self.resume.pop_front() {
+        if self.free_entries > 0
+            && let Some(connection) = self.postponed.pop_front()
+        {
+            self.post(system, connection, Slot::NONE, 0);
+            return Next::Continue;
+        }
+        if self.free_entries > 0
+            && let Some(slot) = self.resume.pop_front()
+        {
             self.advance(system, slot);
             return Next::Continue;
         }
@@ -264,7 +276,9 @@ impl ExceptionLess {
             return;
         }
         if system.workload.connection_per_request {
-            self.post_accept(system);
+            for _ in 0..self.settings.accepts_outstanding.clamp(1, system.connections.len() as u32) {
+                self.post_accept(system);
+            }
             return;
         }
         for index in 0..system.connections.len() as u32 {
@@ -273,11 +287,20 @@ impl ExceptionLess {
     }
 
     fn post_accept(&mut self, system: &mut System) {
-        self.post(system, ConnectionId(0), Slot::NONE, 0);
+        self.post_early(system, ConnectionId(0));
     }
 
     fn post_receive(&mut self, system: &mut System, connection: ConnectionId) {
-        self.post(system, connection, Slot::NONE, 0);
+        self.post_early(system, connection);
+    }
+
+    /// Posts a call whose request is not known yet; throttled when all entries are in use.
+    fn post_early(&mut self, system: &mut System, connection: ConnectionId) {
+        if self.free_entries == 0 {
+            self.postponed.push_back(connection);
+        } else {
+            self.post(system, connection, Slot::NONE, 0);
+        }
     }
 
     /// Writes one entry: number, arguments, and last its status.
@@ -300,7 +323,7 @@ impl ExceptionLess {
                 return entry;
             }
         }
-        unreachable!("callers post only while an entry is free, and a connection's own read has an entry reserved")
+        unreachable!("callers post only while an entry is free")
     }
 
     fn kind(&self, system: &System, entry: u32) -> Kind {
@@ -613,9 +636,7 @@ impl ExceptionLess {
             }
         }
         match kind {
-            Kind::Accept => {
-                system.pollers[0].waiter = Some(task);
-            }
+            Kind::Accept => system.wait_on(0, task),
             _ => system.connections[connection.index()].blocked = Some(task),
         }
         self.threads[index].parked = true;

@@ -119,7 +119,7 @@ impl Direct {
         let events = system.ready_events(poller, most);
         if events.is_empty() {
             if slept {
-                system.pollers[poller].waiter = Some(task);
+                system.wait_on(poller, task);
                 return Next::Sleep;
             }
             let sleep = system.pick(&wait.sleep);

@@ -491,7 +491,8 @@ mod tests {
         // Two instructions on one line, a load across two lines, a store to the second: 1 fetch, 3 data references.
         let text = "I  04001000,4\nI  04001004,4\n L 0500003c,8\n S 05000040,8\n";
         let report = replay_lackey(text.as_bytes(), "t", &machine(), &ReplayOptions::default(), &job()).unwrap();
-        let row = |structure: &str| report.structures.iter().find(|row| row.structure == structure && row.mode == Mode::User).unwrap();
+        let row =
+            |structure: &str| report.structures.iter().find(|row| row.structure == structure && row.mode == Mode::User).unwrap();
         assert_eq!((row("l1i").references, row("l1i").misses), (1, 1));
         // Both lines of data lie on one page; the walks for it and for the code read page-table lines through the data cache.
         assert_eq!((row("dtlb").references, row("dtlb").misses), (3, 1));

@@ -32,6 +32,8 @@ pub struct ExceptionLessSettings {
     pub dispatch_instructions: u32,
     /// Kernel instructions from the handler's return to the entry's status.
     pub complete_instructions: u32,
+    /// Accepts posted at the same time (ATC'11, section 4: several accepts outstanding).
+    pub accepts_outstanding: u32,
     /// Extra lines touched when a result that stood on the stack (fstat) lives in its own memory.
     pub stat_result_lines: u32,
     /// Kernel cores notice posts by polling the pages (true), or are woken only by `flexsc_wait` (false).
@@ -46,6 +48,7 @@ impl Default for ExceptionLessSettings {
             callback_instructions: 60,
             dispatch_instructions: 40,
             complete_instructions: 15,
+            accepts_outstanding: 32,
             stat_result_lines: 3,
             kernel_cores_poll: true,
         }

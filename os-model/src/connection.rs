@@ -48,8 +48,8 @@ pub enum Ready {
 pub struct Poller {
     /// Ready descriptors in order of their becoming ready.
     pub ready: VecDeque<Ready>,
-    /// The task that sleeps in the readiness call.
-    pub waiter: Option<TaskId>,
+    /// Tasks that sleep in the readiness call, or in an accept: each event wakes the first.
+    pub waiters: VecDeque<TaskId>,
     /// Connections that wait to be accepted: this loop's share of the listening socket.
     pub accept_queue: VecDeque<sim_core::ids::ConnectionId>,
     /// True while the listener is in the ready list.

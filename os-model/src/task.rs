@@ -90,8 +90,8 @@ pub struct Core {
     pub frame: VecDeque<FrameStep>,
     /// The network card asks for this core.
     pub interrupt_pending: bool,
-    /// The timer asks for this core.
-    pub tick_pending: bool,
+    /// The timer's next interrupt; an idle core skips its ticks (NO_HZ).
+    pub next_tick: Cycles,
     /// A woken task is to run instead of the current one.
     pub reschedule: bool,
     /// Least virtual runtime of the queue, for newcomers.
@@ -105,15 +105,15 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core that runs its idle task.
-    pub fn new(idle: TaskId) -> Core {
+    /// A core that runs its idle task; its timer fires first at `next_tick`.
+    pub fn new(idle: TaskId, next_tick: Cycles) -> Core {
         Core {
             current: idle,
             idle,
             run_queue: Vec::new(),
             frame: VecDeque::new(),
             interrupt_pending: false,
-            tick_pending: false,
+            next_tick,
             reschedule: false,
             least_vruntime: 0,
             awake_at: None,

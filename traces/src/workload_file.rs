@@ -31,11 +31,35 @@ pub fn write(workload: &Workload, file: &str) -> Result<Vec<u8>, TraceError> {
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(format!("{SCHEMA}\n").as_bytes());
     let mut encoder = zstd::Encoder::new(bytes, LEVEL).map_err(|error| failed(format!("zstd can't start: {error}")))?;
-    serde_json::to_writer(std::io::BufWriter::new(&mut encoder), workload)
-        .map_err(|error| failed(format!("the workload can't be written: {error}")))?;
+    let mut counted = Counted { inner: std::io::BufWriter::new(&mut encoder), bytes: 0 };
+    serde_json::to_writer(&mut counted, workload).map_err(|error| failed(format!("the workload can't be written: {error}")))?;
+    counted.flush().map_err(|error| failed(error.to_string()))?;
+    if counted.bytes > MAX_JSON_BYTES {
+        let problem = format!("the workload takes more than {} GiB as JSON and could not be read back", MAX_JSON_BYTES >> 30);
+        return Err(TraceError::content(file, problem, "Import a shorter recording"));
+    }
+    drop(counted);
     let mut bytes = encoder.finish().map_err(|error| failed(format!("zstd can't finish: {error}")))?;
     bytes.flush().map_err(|error| failed(error.to_string()))?;
     Ok(bytes)
+}
+
+/// Counts what passes through.
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Reads a workload file.
@@ -150,5 +174,50 @@ pub fn for_each_block(workload: &Workload, mut visit: impl FnMut(BlockId)) {
         &kernel.null_call,
     ] {
         list.iter().for_each(|id| visit(*id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{Shape, server};
+
+    #[test]
+    fn what_was_written_is_read() {
+        let workload = server(Shape::default());
+        let bytes = write(&workload, "w").unwrap();
+        assert!(sniff(&bytes));
+        assert_eq!(read(&bytes, "w").unwrap(), workload);
+    }
+
+    #[test]
+    fn another_schema_is_refused_by_number() {
+        let mut bytes = write(&server(Shape::default()), "w").unwrap();
+        bytes[MAGIC.len()] = b'7';
+        let error = read(&bytes, "w").unwrap_err().to_string();
+        assert!(error.contains("schema 7") && error.contains("reads schema 1"), "{error}");
+        assert!(read(b"RINGSCOPE-WORKLOAD x\n", "w").unwrap_err().to_string().contains("schema none"));
+    }
+
+    #[test]
+    fn damage_has_a_place() {
+        let bytes = write(&server(Shape::default()), "w").unwrap();
+        assert!(matches!(read(&bytes[..bytes.len() / 2], "w"), Err(TraceError::AtByte { .. })));
+        assert!(matches!(read(b"x", "w"), Err(TraceError::AtByte { offset: 0, .. })));
+    }
+
+    #[test]
+    fn numbers_that_lead_nowhere_are_refused() {
+        let refused = |change: &dyn Fn(&mut Workload)| {
+            let mut workload = server(Shape::default());
+            change(&mut workload);
+            read(&write(&workload, "w").unwrap(), "w").unwrap_err().to_string()
+        };
+        let error = refused(&|workload| workload.classes[0].chains[0].steps[0].kernel = BlockId(9_999));
+        assert!(error.contains("block 9999 is named"), "{error}");
+        let error = refused(&|workload| workload.classes[0].chains[0].steps[0].depends = vec![0]);
+        assert!(error.contains("step 0 depends on itself"), "{error}");
+        let error = refused(&|workload| workload.region_lines[Region::KernelConnection.index()] = 1);
+        assert!(error.contains("KernelConnection"), "{error}");
     }
 }

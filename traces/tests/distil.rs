@@ -347,3 +347,22 @@ fn a_damaged_capture_is_refused_or_used_up_to_the_damage() {
     assert!(workload.requests > 100 && workload.requests < 491);
     assert!(workload.notes.iter().any(|note| note.text.contains("damaged")));
 }
+
+#[test]
+fn damaged_event_streams_never_panic() {
+    let file = data("ubench-off.trace");
+    let header_bytes = u32::from_le_bytes([file[12], file[13], file[14], file[15]]) as usize;
+    let capture = traces::capture::Capture::read(&file).unwrap();
+    for step in 0..10usize {
+        let mut events = capture.events[..400_000].to_vec();
+        for at in (step * 1_009..events.len()).step_by(39_119) {
+            events[at] ^= 1 << ((step + at) % 8);
+        }
+        let mut damaged = file[..16 + header_bytes].to_vec();
+        damaged.extend(zstd::encode_all(&events[..], 1).unwrap());
+        let options = DistilOptions { lenient: true, ..DistilOptions::default() };
+        if let Ok(workload) = distil(&damaged, &options) {
+            assert!(workload.notes.iter().any(|note| note.text.contains("damaged")));
+        }
+    }
+}

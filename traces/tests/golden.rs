@@ -163,3 +163,27 @@ fn flipped_bytes_never_panic() {
     // Truncated streams have no end record, so every one of them must be noticed.
     assert_eq!(errors, 24);
 }
+
+#[test]
+fn a_replay_touches_what_was_recorded_and_keeps_set_indices() {
+    use sim_core::block::{OpKind, Region, instructions_of};
+    use sim_core::context::Agent;
+    use sim_core::ids::Mode;
+    let capture = Capture::read(&data("ubench-off.trace")).unwrap();
+    let totals = count(&capture).unwrap();
+    let mut map = sim_core::layout::AddressMap::new();
+    let mut stretches = traces::capture::replay_ops(&capture, &mut map);
+    let (mut instructions, mut softirq) = ([0u64; 2], 0);
+    let mut touches = 0;
+    while let Some(stretch) = stretches.next_stretch().unwrap() {
+        let executed = u64::from(instructions_of(stretch.ops));
+        instructions[stretch.mode.index()] += executed;
+        softirq += if stretch.agent == Agent::SOFTIRQ { executed } else { 0 };
+        assert_eq!(stretch.mode == Mode::User, stretch.agent == Agent::USER);
+        assert!(stretch.ops.iter().all(|op| op.region == Region::Fixed));
+        touches += stretch.ops.iter().filter(|op| matches!(op.kind, OpKind::Load | OpKind::Store)).count() as u64;
+    }
+    assert_eq!(instructions, totals.instructions);
+    assert_eq!(softirq, totals.softirq_instructions);
+    assert_eq!(touches, totals.records[1] + totals.records[2]);
+}

@@ -68,7 +68,10 @@ mod tests {
         for (value, decimals, expected) in cases {
             assert_eq!(fixed(value, decimals), expected);
         }
-        assert_eq!((whole(0), whole(999), whole(1_000), whole(12_345_678)), ("0".into(), "999".into(), "1,000".into(), "12,345,678".into()));
+        assert_eq!(
+            (whole(0), whole(999), whole(1_000), whole(12_345_678)),
+            ("0".into(), "999".into(), "1,000".into(), "12,345,678".into())
+        );
         assert_eq!(fixed(f64::NAN, 2), "-");
     }
 

@@ -35,11 +35,8 @@ impl Bar {
 impl Progress for Bar {
     fn start(&self, what: &str, total: u64) {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let template = if self.color {
-            "{msg} {wide_bar:.cyan} {pos}/{len}, {eta} left"
-        } else {
-            "{msg} {wide_bar} {pos}/{len}, {eta} left"
-        };
+        let template =
+            if self.color { "{msg} {wide_bar:.cyan} {pos}/{len}, {eta} left" } else { "{msg} {wide_bar} {pos}/{len}, {eta} left" };
         // The template is constant; a fault in it leaves indicatif's own style.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -18,38 +18,74 @@ const fn topic(name: &'static str, text: &'static str) -> Topic {
 
 /// Settings that need words, by path.
 pub const SETTINGS: &[Topic] = &[
-    topic("machine", "The processors. `preset` chooses a description (`ringscope list machines`); `ringscope explain NAME --verbose` prints it with the source of each number."),
-    topic("machine.exposure", "Share of a miss's latency that stalls the core, in thousandths: the rest hides behind other work. Results are sensitive to the instruction side; `compare` reports the speed-up at 500 and 1000."),
+    topic(
+        "machine",
+        "The processors. `preset` chooses a description (`ringscope list machines`); `ringscope explain NAME --verbose` prints it with the source of each number.",
+    ),
+    topic(
+        "machine.exposure",
+        "Share of a miss's latency that stalls the core, in thousandths: the rest hides behind other work. Results are sensitive to the instruction side; `compare` reports the speed-up at 500 and 1000.",
+    ),
     topic("machine.base_cpi_kernel_milli", "Cycles per thousand kernel instructions when nothing misses."),
-    topic("machine.base_cpi_user_milli", "Cycles per thousand user instructions when nothing misses, for programs that do not say themselves."),
-    topic("machine.crossing", "Direct costs of crossings between user and kernel, each in cycles. `--set 'machine.crossing.*=0'` makes crossings free."),
+    topic(
+        "machine.base_cpi_user_milli",
+        "Cycles per thousand user instructions when nothing misses, for programs that do not say themselves.",
+    ),
+    topic(
+        "machine.crossing",
+        "Direct costs of crossings between user and kernel, each in cycles. `--set 'machine.crossing.*=0'` makes crossings free.",
+    ),
     topic("machine.prefetch", "Prefetchers, each on or off."),
     topic("machine.facts", "What decides which mitigations apply when `kernel.mitigations` is `default`."),
     topic("kernel", "The kernel: what a capture cannot hold. `preset` chooses a description (`ringscope list kernels`)."),
-    topic("kernel.mitigations", "`off`, or `default` for what the kernel chooses on this machine: page-table isolation, barriers, return-stack filling."),
+    topic(
+        "kernel.mitigations",
+        "`off`, or `default` for what the kernel chooses on this machine: page-table isolation, barriers, return-stack filling.",
+    ),
     topic("kernel.slice_cycles", "Longest stretch a core executes before interrupts, preemption and other cores act."),
     topic("kernel.scheduler", "Scheduler constants."),
     topic("kernel.network", "Network card and receive path of the server."),
     topic("kernel.network.interrupt_moderation_us", "Least time between two interrupts of a receive queue."),
-    topic("kernel.user_call_depth", "Frames of user code on the return stack at a system call: so many returns are predicted wrongly afterwards."),
+    topic(
+        "kernel.user_call_depth",
+        "Frames of user code on the return stack at a system call: so many returns are predicted wrongly afterwards.",
+    ),
     topic("clients", "The other end of the wire."),
-    topic("clients.kind", "`remote`: another machine behind a link. `recorded`: as in the captures, one client on the server's own core over loopback."),
-    topic("clients.arrival", "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies."),
+    topic(
+        "clients.kind",
+        "`remote`: another machine behind a link. `recorded`: as in the captures, one client on the server's own core over loopback.",
+    ),
+    topic(
+        "clients.arrival",
+        "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies.",
+    ),
     topic("clients.think_us", "Pause between a reply and the next request of a connection in a closed loop."),
     topic("clients.link_rate_mbps", "Rate of the link, each direction."),
     topic("clients.link_delay_us", "One-way delay of the link with its switch."),
     topic("clients.cores", "Cores of the client machine."),
     topic("clients.service_us", "Processor time of the client machine per request."),
     topic("mechanism", "What each way of issuing system calls can be set to."),
-    topic("mechanism.exception_less", "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two."),
-    topic("mechanism.exception_less.kernel_cores_poll", "true: kernel cores notice posts by polling the pages; false: only flexsc_wait wakes them."),
+    topic(
+        "mechanism.exception_less",
+        "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two.",
+    ),
+    topic(
+        "mechanism.exception_less.kernel_cores_poll",
+        "true: kernel cores notice posts by polling the pages; false: only flexsc_wait wakes them.",
+    ),
     topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
     topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),
     topic("mechanism.batched_script.instructions_per_bytecode", "About 8 for an interpreter, 1 to 2 for compiled code."),
-    topic("mechanism.batched_script.glue_instructions", "User work of at most so many instructions between two calls is done by the script itself."),
+    topic(
+        "mechanism.batched_script.glue_instructions",
+        "User work of at most so many instructions between two calls is done by the script itself.",
+    ),
     topic("mechanism.in_kernel_dsl", "A service in the kernel answers requests in the receive softirq (WYKIWYG, eBPF)."),
     topic("mechanism.elevated_shortcut", "The program runs in supervisor mode (chronokernel)."),
-    topic("mechanism.elevated_shortcut.depth", "Where calls enter the kernel: `entry` (the system-call function), `file` (no dispatch) or `protocol` (no descriptor lookup, no file layer)."),
+    topic(
+        "mechanism.elevated_shortcut.depth",
+        "Where calls enter the kernel: `entry` (the system-call function), `file` (no dispatch) or `protocol` (no descriptor lookup, no file layer).",
+    ),
     topic("run", "How much is simulated."),
     topic("run.cores", "Cores of the server (option --cores)."),
     topic("run.connections", "Client connections (option --connections)."),
@@ -64,18 +100,48 @@ pub const SETTINGS: &[Topic] = &[
 /// Keys of reports, without positions in lists.
 pub const KEYS: &[Topic] = &[
     topic("schema", "Version of the JSON. Keys may be added under the same number, never renamed or removed."),
-    topic("manifest", "What it takes to make the report again: version, canonical command (without threads, output and verbosity), hash of the resolved configuration, hash of the recording."),
-    topic("requests", "Measured requests over all repetitions: replies completely received by the clients in the measured windows. For a sequential program a request is one run of it."),
+    topic(
+        "manifest",
+        "What it takes to make the report again: version, canonical command (without threads, output and verbosity), hash of the resolved configuration, hash of the recording.",
+    ),
+    topic(
+        "requests",
+        "Measured requests over all repetitions: replies completely received by the clients in the measured windows. For a sequential program a request is one run of it.",
+    ),
     topic("reps", "Repetitions with different seeds."),
-    topic("throughput_rps", "Replies completely received by the clients in the measured window, by elapsed simulated time, per second: mean, ends of the 95 % interval (Student's t over seeds) and number of samples."),
-    topic("speedup_vs_sync", "Throughput by that of `sync`, paired over seeds (the same random numbers for both), with its 95 % interval. 1 is no change."),
-    topic("exposure_range", "The speed-up with half and with all of an instruction miss's latency exposed: the model's least certain factor."),
-    topic("gain_parts", "Cycles per request saved relative to `sync`, by reason: order (misses that no longer happen), removed (work no longer done, less the mechanism's own), crossing, idle. They sum to the difference of cycles_total."),
-    topic("latency_us", "From the last byte of the request sent to the last byte of the reply received, in microseconds of simulated time: mean, p50, p90, p99, p999, max."),
-    topic("modes", "Instructions, cycles, cycles per instruction and misses of user and kernel mode, as a privilege-filtered hardware counter would show them: the drain before and the refetch after a crossing count as user, from entry to exit as kernel; elevated application code counts as kernel."),
+    topic(
+        "throughput_rps",
+        "Replies completely received by the clients in the measured window, by elapsed simulated time, per second: mean, ends of the 95 % interval (Student's t over seeds) and number of samples.",
+    ),
+    topic(
+        "speedup_vs_sync",
+        "Throughput by that of `sync`, paired over seeds (the same random numbers for both), with its 95 % interval. 1 is no change.",
+    ),
+    topic(
+        "exposure_range",
+        "The speed-up with half and with all of an instruction miss's latency exposed: the model's least certain factor.",
+    ),
+    topic(
+        "gain_parts",
+        "Cycles per request saved relative to `sync`, by reason: order (misses that no longer happen), removed (work no longer done, less the mechanism's own), crossing, idle. They sum to the difference of cycles_total.",
+    ),
+    topic(
+        "latency_us",
+        "From the last byte of the request sent to the last byte of the reply received, in microseconds of simulated time: mean, p50, p90, p99, p999, max.",
+    ),
+    topic(
+        "modes",
+        "Instructions, cycles, cycles per instruction and misses of user and kernel mode, as a privilege-filtered hardware counter would show them: the drain before and the refetch after a crossing count as user, from entry to exit as kernel; elevated application code counts as kernel.",
+    ),
     topic("cpi", "Cycles per instruction of one mode, stalls included, idle time not."),
-    topic("misses_per_kinstr", "Misses per thousand instructions of the same mode, by structure: l1i, l1d, l2, l3, itlb, dtlb, stlb, branch."),
-    topic("cycle_stack", "Where the cycles went: cycles per request by component. The components, idle included, sum exactly to per_request.cycles_total; there is no `other`. `ringscope explain kernel.fetch_l2` explains one."),
+    topic(
+        "misses_per_kinstr",
+        "Misses per thousand instructions of the same mode, by structure: l1i, l1d, l2, l3, itlb, dtlb, stlb, branch.",
+    ),
+    topic(
+        "cycle_stack",
+        "Where the cycles went: cycles per request by component. The components, idle included, sum exactly to per_request.cycles_total; there is no `other`. `ringscope explain kernel.fetch_l2` explains one.",
+    ),
     topic("per_request", "Averages per measured request."),
     topic("instructions_user", "Instructions in user mode per request."),
     topic("instructions_kernel", "Instructions in kernel mode per request."),
@@ -83,23 +149,53 @@ pub const KEYS: &[Topic] = &[
     topic("syscalls", "System calls executed per request, however they were issued: executions of a handler."),
     topic("crossings", "Entries into the kernel with their return, per request: system calls, interrupts, exceptions."),
     topic("context_switches", "Switches from one task to another per request."),
-    topic("direct_cycles", "Direct cost of crossings per request: the components crossing.drain, entry, exit, page_table, barrier and refetch."),
-    topic("indirect_cycles", "Indirect cost per request: exposed stall cycles of misses and mispredictions whose line was pushed out by the other mode, or lost in a flush. Cycles hidden by overlap count nowhere."),
+    topic(
+        "direct_cycles",
+        "Direct cost of crossings per request: the components crossing.drain, entry, exit, page_table, barrier and refetch.",
+    ),
+    topic(
+        "indirect_cycles",
+        "Indirect cost per request: exposed stall cycles of misses and mispredictions whose line was pushed out by the other mode, or lost in a flush. Cycles hidden by overlap count nowhere.",
+    ),
     topic("mechanism_cycles", "Work that the mechanism adds per request: posting, scanning, interpreting, checking."),
     topic("indirect_by_mode", "Indirect cycles per request by the mode that waits."),
-    topic("per_call", "One row per system call: executions per request, kernel instructions and cycles per execution, without the crossing."),
-    topic("evictors", "Misses by structure, by the mode that missed and by who had pushed the line out: each miss has exactly one evictor. `ringscope explain coherence` explains one."),
-    topic("shadow", "With --shadow: what each mode would have missed had it run alone. destructive: misses that would not have happened alone; constructive: misses saved because the other mode had brought the line. Another quantity than `evictors`: the fill that pushed a line out need not be the one without which it would have stayed."),
+    topic(
+        "per_call",
+        "One row per system call: executions per request, kernel instructions and cycles per execution, without the crossing.",
+    ),
+    topic(
+        "evictors",
+        "Misses by structure, by the mode that missed and by who had pushed the line out: each miss has exactly one evictor. `ringscope explain coherence` explains one.",
+    ),
+    topic(
+        "shadow",
+        "With --shadow: what each mode would have missed had it run alone. destructive: misses that would not have happened alone; constructive: misses saved because the other mode had brought the line. Another quantity than `evictors`: the fill that pushed a line out need not be the one without which it would have stayed.",
+    ),
     topic("misses_alone", "Misses had this mode run alone (with --shadow)."),
     topic("destructive", "Misses that would not have happened had this mode run alone (with --shadow)."),
     topic("constructive", "Misses saved because the other mode had brought the line (with --shadow)."),
-    topic("batch", "How many calls the mechanism had under way together when it entered the kernel: mean, median, 99th percentile, largest, and what ended batches most often. A result, not a setting: it depends on how many connections are ready and on what the calls depend on."),
-    topic("batch.limited_by", "What most often ended a batch: `ready connections` (no more had work), `dependencies` (the next calls need results or user work), `limit` (--batch), `mechanism` (one call at a time)."),
-    topic("limited_by", "What bounded the throughput: the server's cores, the client (number of connections, think time, its processors) or the link. Unless it is the server, throughput hides what the server saves: compare cpu_us_per_request."),
+    topic(
+        "batch",
+        "How many calls the mechanism had under way together when it entered the kernel: mean, median, 99th percentile, largest, and what ended batches most often. A result, not a setting: it depends on how many connections are ready and on what the calls depend on.",
+    ),
+    topic(
+        "batch.limited_by",
+        "What most often ended a batch: `ready connections` (no more had work), `dependencies` (the next calls need results or user work), `limit` (--batch), `mechanism` (one call at a time).",
+    ),
+    topic(
+        "limited_by",
+        "What bounded the throughput: the server's cores, the client (number of connections, think time, its processors) or the link. Unless it is the server, throughput hides what the server saves: compare cpu_us_per_request.",
+    ),
     topic("cpu_us_per_request", "Time of the server's cores that were not idle, in microseconds per request."),
-    topic("synthetic_cycle_share", "Fraction of the busy cycles that came from synthetic blocks: work that was not recorded, estimated from a named source. The rest is recorded."),
+    topic(
+        "synthetic_cycle_share",
+        "Fraction of the busy cycles that came from synthetic blocks: work that was not recorded, estimated from a named source. The rest is recorded.",
+    ),
     topic("applicable", "False when the mechanism can't run this workload; `reason` says why."),
-    topic("cores_used", "Cores' worth of time in user mode, in kernel mode, idle, and in a recorded client; they sum to the number of cores."),
+    topic(
+        "cores_used",
+        "Cores' worth of time in user mode, in kernel mode, idle, and in a recorded client; they sum to the number of cores.",
+    ),
     topic("core_split", "cores_used over time, as fractions, in stretches of the first repetition's window."),
     topic("mechanism_memory_bytes", "Memory that the mechanism itself takes: pages, rings, thread stacks, script states, tables."),
     topic("window", "Warm-up and measured window: the test that opened the window, requests and cycles before it, cycles in it."),
@@ -112,9 +208,15 @@ pub const KEYS: &[Topic] = &[
 /// Who can have pushed a line out.
 pub const EVICTORS: &[Topic] = &[
     topic("never", "The line had never been in the structure: a cold miss."),
-    topic("same", "Code of the mode that misses had pushed the line out itself: a capacity or conflict miss that would happen without the other mode too."),
+    topic(
+        "same",
+        "Code of the mode that misses had pushed the line out itself: a capacity or conflict miss that would happen without the other mode too.",
+    ),
     topic("coherence", "Another core wrote the line, or the shared last-level cache lost it: it travels between cores."),
-    topic("flush", "A flush took the translation: a page-table switch with page-table isolation, or a switch of address spaces, without PCID. Counts as indirect cost."),
+    topic(
+        "flush",
+        "A flush took the translation: a page-table switch with page-table isolation, or a switch of address spaces, without PCID. Counts as indirect cost.",
+    ),
     topic("user", "User code had pushed a kernel line out. Counts as indirect cost of the kernel."),
     topic("interrupt", "Interrupt entry and hard-interrupt handlers had pushed the line out."),
     topic("softirq", "Softirqs had pushed the line out: the network receive path."),
@@ -152,9 +254,11 @@ pub fn component(component: Component) -> String {
         Component::Crossing(part) => {
             format!("Direct cost of crossings: {} Counted as {} time.", crossing_text(part), part.mode().name())
         }
-        Component::Client => "A recorded client that runs on the server's own core (--client recorded): its instructions are counted in the \
+        Component::Client => {
+            "A recorded client that runs on the server's own core (--client recorded): its instructions are counted in the \
                               recording, its lines are not recorded."
-            .into(),
+                .into()
+        }
         Component::Idle => "The core had nothing to run. A kernel core that polls syscall pages counts as idle too.".into(),
     }
 }

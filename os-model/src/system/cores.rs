@@ -17,7 +17,7 @@ impl System<'_> {
         if self.cores[index].frame.is_empty() {
             if self.cores[index].interrupt_pending {
                 self.open_interrupt(core);
-            } else if self.cores[index].tick_pending && self.cores[index].current != self.cores[index].idle {
+            } else if self.tick_is_due(core) {
                 self.open_tick(core);
             } else if self.should_switch(core) {
                 self.open_switch(core);
@@ -70,6 +70,17 @@ impl System<'_> {
         self.stats.interrupts += 1;
     }
 
+    /// True when the timer interrupts a busy core. Ticks that passed while the core was idle are skipped.
+    fn tick_is_due(&mut self, core: CoreId) -> bool {
+        let clock = self.cpu.clock(core);
+        let entry = &mut self.cores[core.index()];
+        if clock < entry.next_tick {
+            return false;
+        }
+        entry.next_tick += (clock - entry.next_tick + 1).div_ceil(self.tick_cycles) * self.tick_cycles;
+        entry.current != entry.idle
+    }
+
     /// Order in the run queue: priority, virtual runtime, number.
     fn order(&self, task: TaskId) -> (u8, Cycles, TaskId) {
         let entry = &self.tasks[task.index()];
@@ -77,7 +88,6 @@ impl System<'_> {
     }
 
     fn open_tick(&mut self, core: CoreId) {
-        self.cores[core.index()].tick_pending = false;
         let from = self.mode_of_current(core);
         let block = self.pick_kernel(|kernel| &kernel.tick);
         let action = self.whole(block, Context::kernel(Agent::INTERRUPT), Slot::NONE);

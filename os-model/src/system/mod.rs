@@ -69,8 +69,6 @@ pub(crate) enum Event {
     OpenArrival,
     /// The reply's last byte is at the client.
     Reply(Slot),
-    /// The timer of a core.
-    Tick(CoreId),
 }
 
 /// How many of everything a simulation has.
@@ -134,6 +132,7 @@ pub struct System<'a> {
     private_instances: u32,
     items: u32,
     frequency_mhz: u32,
+    tick_cycles: Cycles,
     open_turn: u32,
     mitigations: bool,
 }
@@ -187,7 +186,10 @@ impl<'a> System<'a> {
         let bases = Bases::new(workload, &instances, &mut layout);
         let cpu = Cpu::new(machine, size.cores as usize, &layout, options, seeds.child("frames").value())?;
         let tasks = (0..size.cores).map(|core| Task::new(TaskKind::Idle, CoreId(core as u16), 0, 0)).collect();
-        let cores: Vec<Core> = (0..size.cores).map(|core| Core::new(TaskId(core))).collect();
+        let tick_cycles = u64::from(machine.frequency_mhz) * 1_000_000 / kernel.scheduler.tick_hz;
+        // ticks of the cores are spread over the period, as the kernel's skew_tick does
+        let first_tick = |core: u32| tick_cycles + tick_cycles * u64::from(core) / u64::from(size.cores);
+        let cores: Vec<Core> = (0..size.cores).map(|core| Core::new(TaskId(core), first_tick(core))).collect();
         let queue_cores = if kernel.network.receive_side_scaling { size.cores } else { 1 };
         let connections = (0..size.connections).map(|index| new_connection(index, size, queue_cores)).collect();
         let mut class_table = Vec::new();
@@ -197,7 +199,7 @@ impl<'a> System<'a> {
             class_table.push(sum);
         }
         let draw_seeds = seeds.child("connections");
-        let mut system = System {
+        Ok(System {
             workload,
             kernel,
             clients,
@@ -226,16 +228,10 @@ impl<'a> System<'a> {
             private_instances: recorded,
             items: workload.keys.max(1),
             frequency_mhz: machine.frequency_mhz,
+            tick_cycles,
             open_turn: 0,
             mitigations: kernel.mitigations == Mitigations::Default,
-        };
-        let tick = system.microseconds(1e6 / kernel.scheduler.tick_hz as f64);
-        for core in 0..size.cores {
-            // ticks of the cores are spread over the period, as the kernel's skew_tick does
-            let offset = tick + tick * u64::from(core) / u64::from(size.cores);
-            system.events.push(offset, Event::Tick(CoreId(core as u16)));
-        }
-        Ok(system)
+        })
     }
 
     /// Cycles of so many microseconds.
@@ -420,7 +416,19 @@ impl<'a> System<'a> {
             entry.in_ready_list = true;
             self.pollers[poller].ready.push_back(Ready::Connection(connection));
         }
-        if let Some(task) = self.pollers[poller].waiter.take() {
+        self.wake_waiter(poller, at, from);
+    }
+
+    /// A task will sleep in a readiness call or an accept on a poller until something is ready there.
+    pub fn wait_on(&mut self, poller: usize, task: TaskId) {
+        if !self.pollers[poller].waiters.contains(&task) {
+            self.pollers[poller].waiters.push_back(task);
+        }
+    }
+
+    /// Wakes the first task that waits on a poller.
+    fn wake_waiter(&mut self, poller: usize, at: Cycles, from: Option<CoreId>) {
+        if let Some(task) = self.pollers[poller].waiters.pop_front() {
             self.wake(task, at, from);
         }
     }
@@ -434,9 +442,7 @@ impl<'a> System<'a> {
             loop_.listener_ready = true;
             loop_.ready.push_back(Ready::Listener);
         }
-        if let Some(task) = loop_.waiter.take() {
-            self.wake(task, at, from);
-        }
+        self.wake_waiter(poller, at, from);
     }
 
     /// Wakes a task at time `at`, from `from` (a core) or from outside.

@@ -32,11 +32,6 @@ impl System<'_> {
             Event::ClientSend(connection) => self.client_send(connection, at),
             Event::OpenArrival => self.open_arrival(at),
             Event::Reply(slot) => self.reply_received(slot, at),
-            Event::Tick(core) => {
-                self.cores[core.index()].tick_pending = true;
-                let period = self.microseconds(1e6 / self.kernel.scheduler.tick_hz as f64);
-                self.events.push(at + period, Event::Tick(core));
-            }
         }
     }
 

@@ -127,6 +127,17 @@ impl FrameTracker {
     /// When the record cannot follow what was before it.
     pub fn apply(&mut self, control: &Control<'_>, offset: usize) -> Result<Change, TraceError> {
         let impossible = |what: &str| Err(damaged(offset, what.to_owned()));
+        let of_a_task = matches!(
+            control,
+            Control::Call { .. }
+                | Control::ReturnUser(_)
+                | Control::Interrupt { .. }
+                | Control::InterruptReturn
+                | Control::SoftirqIn
+        );
+        if of_a_task && self.current.is_none() {
+            return impossible("work of a task before any task runs");
+        }
         match *control {
             Control::TaskDefinition { id, thread, process, kept, name } => {
                 let name = String::from_utf8_lossy(name).into_owned();

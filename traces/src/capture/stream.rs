@@ -7,6 +7,9 @@ use crate::error::TraceError;
 /// First line of the kernel half of the address space: 0xffff_8000_0000_0000 / 64.
 pub const KERNEL_HALF: u64 = 0x03FF_FE00_0000_0000;
 
+/// Upper limit of a run: the recorded timer interrupts every 4 million instructions, and an interrupt ends a run.
+const RUN_INSTRUCTIONS_MAX: u64 = 1 << 24;
+
 /// True when a raw line lies in the kernel half of the address space (bit 63 of the address, bit 57 of the line).
 #[inline]
 pub fn is_kernel(line: u64) -> bool {
@@ -73,6 +76,9 @@ impl<'a> RecordReader<'a> {
                 let line = self.code[half].wrapping_add(unzigzag(payload >> 1));
                 self.code[half] = line;
                 let instructions = self.number()?;
+                if instructions > RUN_INSTRUCTIONS_MAX {
+                    return Err(damaged(start, format!("a run of {instructions} instructions on one line")));
+                }
                 Ok(Some(Record::Run { line, instructions }))
             }
             3 => self.control(payload, start).map(Some),

@@ -151,7 +151,9 @@ fn class_name(source: &ChainSource<'_>, request: &Request, request_bytes: u32, r
 }
 
 fn chain(source: &ChainSource<'_>, emitter: &mut Emitter, request: &Request) -> Chain {
-    let calls: Vec<&CallRecord> = request.calls.iter().map(|index| &source.calls[*index as usize]).collect();
+    // Dependencies are step numbers of 16 bits; no real request comes near that many calls.
+    let calls: Vec<&CallRecord> =
+        request.calls.iter().take(usize::from(u16::MAX)).map(|index| &source.calls[*index as usize]).collect();
     let last_send = calls.iter().rposition(|call| call.role == Role::Send && call.result > 0);
     let first_send = calls.iter().position(|call| call.role == Role::Send && call.result > 0);
     let mut unit = UnitLines::default();

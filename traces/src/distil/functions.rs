@@ -63,6 +63,12 @@ pub(crate) fn activations(ops: &[Op], code: &impl Code, kernel: &KernelMap) -> V
         let returns = |open: &Open| returns_to(open, line, symbols);
         let entry = if stack.last().is_some_and(returns) { Entry::No } else { entry(code, kernel, here, caller, next) };
         let deeper = stack.iter().rposition(returns);
+        // A function that calls from its first line comes back to it; recursion is the rarer reading.
+        let active = |symbol: SymbolId| stack.iter().any(|open| found[open.activation].symbol == symbol);
+        let entry = match entry {
+            Entry::Clear(symbol) if deeper.is_some() && active(symbol) => Entry::No,
+            other => other,
+        };
         match (entry, deeper) {
             (Entry::Clear(symbol), _) | (Entry::Likely(symbol), None) => {
                 let call_line = caller.map_or(u64::MAX - 1, |caller| code.line(caller));
@@ -117,7 +123,7 @@ fn entry(code: &impl Code, kernel: &KernelMap, here: u32, caller: Option<u32>, n
     if symbols.iter().any(|symbol| before.contains(symbol)) {
         return Entry::No;
     }
-    Entry::Likely(*candidates.last().unwrap_or(first))
+    Entry::Likely(*candidates.next_back().unwrap_or(first))
 }
 
 /// Execution on such a line is between a call and the function called.

@@ -12,7 +12,7 @@
 //! let options = DistilOptions { name: "microbench", file: "ubench-off.trace", ..DistilOptions::default() };
 //! let workload = distil(&file, &options)?;
 //! assert_eq!(workload.classes.len(), 1);
-//! assert!(workload.classes[0].chains[0].steps.len() > 1_000);
+//! assert!(workload.classes[0].chains[0].steps.len() > 900);
 //! # Ok::<(), traces::error::TraceError>(())
 //! ```
 
@@ -82,6 +82,9 @@ const SPACE_NULL_CALL: u32 = 4;
 /// Servers that execute commands on one thread by design, by the beginning of what they print as their version.
 const SINGLE_THREADED: &[&str] = &["Redis server"];
 
+/// Areas of 2 MiB that a capture may touch: a quarter of the simulated address space, so that libraries and a run's instances fit too.
+const AREAS_MAX: usize = 8192;
+
 /// Bytes of the event stream of a library capture that are read where a handful of exemplars of frequent work is wanted: some million
 /// instructions. (Rare packets, those that begin and end connections, need the whole capture.)
 const LIBRARY_BYTES_MAX: u64 = 12 << 20;
@@ -111,6 +114,16 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         Some(error) if !options.lenient => return Err(error),
         Some(error) => note(&mut notes, Certainty::Dropped, &format!("rest of a damaged capture ({error})"), 1),
         None => {}
+    }
+    let areas = recording.areas();
+    if areas > AREAS_MAX {
+        let problem =
+            format!("its lines spread over {areas} areas of 2 MiB, more than a real program touches ({AREAS_MAX} can be placed)");
+        return Err(TraceError::content(
+            options.file,
+            problem,
+            "Check that the file was made by a full-system capture and is whole",
+        ));
     }
     let analysis = analyse(recording, &maps, &mut slots, false);
     if analysis.calls.is_empty() {

@@ -1,16 +1,17 @@
 //! A capture in memory: ops with numbered lines, cut into frames, user segments and softirq stretches.
 
 use crate::TraceError;
-use crate::capture::Capture;
 use crate::capture::control::{Control, ReturnFrom};
 use crate::capture::frames::{Change, FrameKind, FrameTracker};
 use crate::capture::header::Header;
 use crate::capture::lines::{LineTable, SPACES};
 use crate::capture::replay::push_split;
 use crate::capture::stream::{Record, is_kernel};
+use crate::capture::{Capture, damaged};
 use crate::kernel_map::{KernelMap, SymbolId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sim_core::block::{Op, OpKind};
+use sim_core::ids::CHUNK_LINES;
 
 /// A piece of a frame, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +114,13 @@ impl Recording {
         self.table.line(number)
     }
 
+    /// Distinct areas of 2 MiB that lines lie in.
+    pub fn areas(&self) -> usize {
+        let areas: FxHashSet<u64> =
+            (0..self.table.len() as u32).map(|number| self.table.line(number) / u64::from(CHUNK_LINES)).collect();
+        areas.len()
+    }
+
     /// Ops of a list of pieces, one after the other.
     pub fn gather(&self, pieces: &[(u32, u32)]) -> Vec<Op> {
         let mut ops = Vec::with_capacity(pieces.iter().map(|piece| (piece.1 - piece.0) as usize).sum());
@@ -154,11 +162,16 @@ impl Builder {
 
     fn read(&mut self, capture: &Capture) -> Result<(), TraceError> {
         let mut records = capture.records();
+        let mut total = 0;
         loop {
             let offset = records.offset();
             let (kind, line, count) = match records.next_record()? {
                 None => return Ok(()),
                 Some(Record::Run { line, instructions }) => {
+                    total += instructions;
+                    if total > u64::from(u32::MAX) {
+                        return Err(damaged(offset, "more than 4 thousand million instructions, too long a recording to distil"));
+                    }
                     self.tracker.check_mode(is_kernel(line), offset)?;
                     (OpKind::Fetch, line, instructions)
                 }
@@ -206,8 +219,8 @@ impl Builder {
         let below = self.tracker.top();
         match *control {
             Control::Dropped { user, kernel } => {
-                self.recording.dropped_instructions[0] += user;
-                self.recording.dropped_instructions[1] += kernel;
+                let dropped = &mut self.recording.dropped_instructions;
+                *dropped = [dropped[0].saturating_add(user), dropped[1].saturating_add(kernel)];
             }
             Control::SoftirqVector(3) => {
                 if let Some((index, _)) = self.softirq {

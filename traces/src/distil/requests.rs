@@ -180,7 +180,9 @@ fn by_connection(
 ) -> BTreeMap<usize, Vec<u32>> {
     let mut received = vec![false; table.epochs.len()];
     for call in calls.iter().filter(|call| call.role == Role::Receive) {
-        received[call.epochs[0].unwrap_or_default()] |= call.result > 0;
+        if let Some(epoch) = call.epochs[0] {
+            received[epoch] |= call.result > 0;
+        }
     }
     let is_connection = |epoch: usize| {
         let one = &table.epochs[epoch];

@@ -78,7 +78,14 @@ pub(super) fn choose<'a>(
     let advice = "Import a capture first, or use the bundled library";
     rated
         .max_by_key(|(_, same_kind, base)| {
-            (base.same_program, base.common_milli + 100 * u64::from(*same_kind), base.covered_milli, std::cmp::Reverse(base.index))
+            let same_nature = (library[base.index].program == Program::Sequential) == (program == Program::Sequential);
+            (
+                base.same_program,
+                same_nature,
+                base.common_milli + 100 * u64::from(*same_kind),
+                base.covered_milli,
+                std::cmp::Reverse(base.index),
+            )
         })
         .map(|(_, _, base)| base)
         .ok_or_else(|| TraceError::content(file, "no recorded kernel work to replay the calls with", advice))

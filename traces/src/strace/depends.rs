@@ -2,7 +2,7 @@
 //!
 //! What is known: a descriptor must have been made before it is used, calls on one descriptor keep their order, what was read goes
 //! into the send after it, a path comes out of the request or an earlier path call, and calls with effects of which nothing else is
-//! known keep their place.
+//! known come after what was received, or keep their place.
 
 use super::StraceCall;
 use super::requests::Role;
@@ -30,8 +30,10 @@ pub(super) fn depends(steps: &[(&StraceCall, Role)]) -> Vec<Vec<u16>> {
             needs.extend(receive);
             needs.extend(path);
         }
-        if needs.is_empty() && *role != Role::Other && index > 0 {
-            needs.push(index as u16 - 1);
+        if needs.is_empty() {
+            // Arguments may come out of the request; without one, calls with effects keep their place.
+            let before = (*role != Role::Other && index > 0).then(|| index as u16 - 1);
+            needs.extend(receive.or(before));
         }
         let index = index as u16;
         for descriptor in call.descriptors.iter().chain(&call.made) {

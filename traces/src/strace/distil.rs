@@ -8,8 +8,9 @@
 
 use super::base::{self, Base};
 use super::copy::Copier;
-use super::gaps::{self, Gaps};
+use super::gaps;
 use super::library::{Fit, Found, Library};
+use super::notes::{base_notes, kernel_notes, reading_notes, split_notes, user_notes};
 use super::requests::{self, Request, Role, Split};
 use super::user::UserBlocks;
 use super::{Recording, StraceCall, depends};
@@ -17,7 +18,7 @@ use crate::error::TraceError;
 use sim_core::block::{BlockId, Origin};
 use sim_core::calls::CallNumber;
 use sim_core::workload::{
-    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RequestClass, Source, Step, WaitLoop, Workload,
+    BlockingPath, Chain, Effect, KernelBlocks, Note, Object, Program, RequestClass, Source, Step, WaitLoop, Workload,
 };
 use std::collections::BTreeMap;
 
@@ -90,10 +91,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
     }
     let mut options = options.clone();
     options.timed = recording.timed && recording.durations;
-    let mut split = requests::split(&recording.calls);
-    if split.requests.is_empty() {
-        sequential(&recording.calls, &mut split);
-    }
+    let split = settled(&recording.calls);
     let steps = split.requests.iter().flat_map(|request| &request.calls).map(|index| &recording.calls[*index]);
     let base = base::choose(steps, split.program, library, options.base.as_deref(), &options.file)?;
     let gaps = gaps::measure(&recording.calls, options.tracer_cost_ns);
@@ -111,7 +109,9 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
     let kernel = distiller.kernel_blocks(library, base.index);
     let mut notes = reading_notes(recording);
     notes.extend(split_notes(&split, dropped));
-    notes.extend(distiller.notes(&gaps, &options, library[base.index], base));
+    notes.extend(base_notes(library[base.index], base));
+    notes.extend(user_notes(&distiller.user, &gaps, &options, library[base.index]));
+    notes.extend(kernel_notes(&distiller.stand_ins, &distiller.copier));
     let from = library[base.index];
     Ok(Workload {
         name: options.name.clone(),
@@ -145,10 +145,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
 
 /// The calls that requests of a recording make, with how many there are of each, and the kind of program: what a library must have.
 pub fn kept_calls(recording: &Recording) -> (BTreeMap<String, u64>, Program) {
-    let mut split = requests::split(&recording.calls);
-    if split.requests.is_empty() {
-        sequential(&recording.calls, &mut split);
-    }
+    let split = settled(&recording.calls);
     let mut calls = BTreeMap::new();
     for index in split.requests.iter().flat_map(|request| &request.calls) {
         *calls.entry(recording.calls[*index].name.clone()).or_default() += 1;
@@ -179,11 +176,8 @@ pub struct Shape {
 
 /// Looks at a recording without a library.
 pub fn shape(recording: &Recording) -> Shape {
-    let mut split = requests::split(&recording.calls);
-    let requests = split.requests.len() as u64;
-    if split.requests.is_empty() {
-        sequential(&recording.calls, &mut split);
-    }
+    let split = settled(&recording.calls);
+    let requests = if split.program == Program::Sequential { 0 } else { split.requests.len() as u64 };
     let gaps = gaps::measure(&recording.calls, None);
     let mut notes = reading_notes(recording);
     notes.extend(split_notes(&split, 0));
@@ -199,14 +193,33 @@ pub fn shape(recording: &Recording) -> Shape {
     }
 }
 
-/// A recording without requests is one run of a sequential program: all calls of its first task.
+/// Fewer requests than this are not a server's work when they are a small part of the calls (a program that talks to itself once).
+const REQUESTS_MIN: usize = 8;
+
+/// Calls of all for each call of a request from which few requests are not what the program does.
+const CALLS_PER_REQUEST_CALL: usize = 20;
+
+/// The recording split into requests, or as one run when it has none worth the name.
+fn settled(calls: &[StraceCall]) -> Split {
+    let mut split = requests::split(calls);
+    let in_requests: usize = split.requests.iter().map(|request| request.calls.len()).sum();
+    let few = split.requests.len() < REQUESTS_MIN && in_requests * CALLS_PER_REQUEST_CALL < calls.len();
+    if split.requests.is_empty() || few {
+        sequential(calls, &mut split);
+    }
+    split
+}
+
+/// A recording without requests is one run of a sequential program: all calls of its busiest task.
 fn sequential(calls: &[StraceCall], split: &mut Split) {
-    let main = calls[0].pid;
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+    calls.iter().for_each(|call| *counts.entry(call.pid).or_default() += 1);
+    let main = counts.into_iter().max_by_key(|(pid, count)| (*count, std::cmp::Reverse(*pid))).map_or(0, |(pid, _)| pid);
     let own: Vec<usize> = (0..calls.len()).filter(|index| calls[*index].pid == main).collect();
     let kept = own.len().min(STEPS_MAX);
     split.outside.clear();
     if own.len() < calls.len() {
-        split.outside.insert("calls of other tasks than the first", (calls.len() - own.len()) as u64);
+        split.outside.insert("calls of other tasks than the busiest", (calls.len() - own.len()) as u64);
     }
     if kept < own.len() {
         split.outside.insert("calls beyond the longest run that is replayed", (own.len() - kept) as u64);
@@ -214,6 +227,11 @@ fn sequential(calls: &[StraceCall], split: &mut Split) {
     split.requests = vec![Request { calls: own[..kept].to_vec(), ..Request::default() }];
     split.program = Program::Sequential;
     split.threads = 1;
+    split.connections = 0;
+    split.connection_per_request = false;
+    split.datagram = false;
+    split.deferred = false;
+    split.readiness = None;
 }
 
 /// Requests of one class share this.
@@ -420,108 +438,6 @@ impl<'a> Distiller<'a> {
             receive: from.receive.iter().map(|(kind, id)| (*kind, self.copier.copy(source, *id, None))).collect(),
         }
     }
-
-    fn notes(&self, gaps: &Gaps, options: &DistilOptions, base: &Workload, chosen: Base) -> Vec<Note> {
-        let mut notes = Vec::new();
-        let mut note = |certainty, text: String, count| notes.push(Note { certainty, text, count });
-        let likeness = format!("{} of 1000 calls covered, {} in common", chosen.covered_milli, chosen.common_milli);
-        let what = if chosen.same_program { "taken for the same program as" } else { "most like" };
-        note(
-            Certainty::Guessed,
-            format!("kernel work, address space and interrupts from `{}`: {what} it ({likeness})", base.name),
-            1,
-        );
-        let user = &self.user;
-        if options.timed {
-            let text = format!(
-                "tracer cost taken off each gap between calls: {} ns ({} ns after a call that made a socket), {}; the median gap is {} ns",
-                gaps.tracer_cost_ns,
-                gaps.tracer_cost_socket_ns,
-                if options.tracer_cost_ns.is_some() { "as given" } else { "the smallest gaps of the recording" },
-                gaps.median_ns
-            );
-            note(Certainty::Guessed, text, 1);
-            note(
-                Certainty::Guessed,
-                "gaps of more than ten medians, taken for preemption and replaced by the median".to_owned(),
-                gaps.outliers,
-            );
-            let text = format!(
-                "instructions of user work in the kept requests by the gaps, at {} MHz and {} thousandths of an instruction a cycle; the \
-                 blocks that were chosen have {}",
-                options.clock_mhz, options.instructions_per_cycle_milli, user.instructions_chosen
-            );
-            note(Certainty::Guessed, text, user.instructions_by_gaps);
-        } else {
-            note(Certainty::Guessed, "no times or no durations (-ttt -T): user work is the library's or the least".to_owned(), 1);
-        }
-        note(
-            Certainty::Understood,
-            format!("user work as recorded in `{}`, chosen by the rank of the gap", base.name),
-            user.as_recorded,
-        );
-        note(Certainty::Guessed, format!("user work of `{}` repeated or cut to the gap's length", base.name), user.stretched_count);
-        note(Certainty::Guessed, "user work made up: proportions of the library's recorded user blocks".to_owned(), user.made_up);
-        for ((_, missing), count) in &self.stand_ins {
-            note(Certainty::Guessed, format!("kernel work of {missing}"), *count);
-        }
-        note(
-            Certainty::Guessed,
-            "chunks of other captures recognised as the base's kernel text or data".to_owned(),
-            self.copier.chunks_shared,
-        );
-        note(Certainty::Guessed, format!("recorded client: as in `{}`; the recording has none", base.name), 1);
-        notes.retain(|note| note.count > 0);
-        notes
-    }
-}
-
-/// What became of the lines of a recording.
-pub(crate) fn reading_notes(recording: &Recording) -> Vec<Note> {
-    let counts = &recording.counts;
-    let mut notes = Vec::new();
-    let mut note = |certainty, text: &str, count| {
-        if count > 0 {
-            notes.push(Note { certainty, text: text.to_owned(), count });
-        }
-    };
-    note(Certainty::Understood, "lines", counts.accounted());
-    note(Certainty::Understood, "calls", recording.calls.len() as u64);
-    note(Certainty::Understood, "of these put together from two lines", counts.pairs);
-    note(Certainty::Understood, "signals", counts.signals);
-    note(Certainty::Understood, "ends of tasks", counts.exits);
-    let unknown = recording.calls.iter().filter(|call| call.number.is_none()).count();
-    note(Certainty::Guessed, "calls that the call table doesn't know", unknown as u64);
-    if !recording.decorated {
-        note(Certainty::Guessed, "kinds of descriptors, from the calls that made or used them (strace -yy prints them)", 1);
-    }
-    note(Certainty::Dropped, "calls whose end is not in the file", counts.never_resumed + counts.detached);
-    note(Certainty::Dropped, "calls whose beginning is not in the file", counts.never_begun);
-    note(Certainty::Dropped, "damaged end of the file", u64::from(recording.damage.is_some()));
-    notes
-}
-
-fn split_notes(split: &Split, dropped: u64) -> Vec<Note> {
-    let mut notes = Vec::new();
-    let mut note = |certainty, text: &str, count| {
-        if count > 0 {
-            notes.push(Note { certainty, text: text.to_owned(), count });
-        }
-    };
-    let (certainty, what) = match split.program {
-        Program::Sequential => {
-            (Certainty::Guessed, "run of a program without clients (no connection got both a request and a reply)")
-        }
-        _ => (Certainty::Understood, "requests with their replies"),
-    };
-    note(certainty, what, split.requests.len() as u64);
-    note(Certainty::Guessed, &format!("kind of program: {:?}", split.program), 1);
-    note(Certainty::Guessed, "replies are sent after the receives of all ready connections", u64::from(split.deferred));
-    for (reason, count) in &split.outside {
-        note(Certainty::Dropped, reason, *count);
-    }
-    note(Certainty::Dropped, "requests of classes with less than 1 % of the requests", dropped);
-    notes
 }
 
 /// Kind of object of a call: of its descriptor, or by what it does.

@@ -4,7 +4,9 @@
 //! strace stops the task twice a call and prints in between; that costs some 20 microseconds, of which the text shows no sign. The
 //! default estimate is the smallest gap of the recording, separately for gaps after a call that made a socket (with `-yy` strace then
 //! asks the kernel for its addresses). The estimate is printed with the import. What is left of a gap is an upper estimate of the
-//! user work, because the tracer's cost varies and the smallest gap is not always reached.
+//! user work, because the tracer's cost varies by microseconds and the smallest gap is rarely reached: on strace recordings of
+//! memcached, nginx and redis it comes out 7 to 11 times the user instructions of their captures, on ftrace recordings of the same
+//! servers (whose tracer costs next to nothing) 0.5 to 1.2 times. That is why a program that the library knows gets its recorded work.
 
 use super::StraceCall;
 use rustc_hash::FxHashMap;

@@ -70,7 +70,7 @@ impl Library {
     pub fn find(&mut self, call: Option<CallNumber>, object: Object, bytes: u32) -> Option<Found> {
         let own = call.and_then(|call| self.entries.get(&call).map(|entries| (call, entries)));
         if let Some((call, entries)) = own {
-            let same: Vec<Entry> = entries.iter().filter(|entry| entry.object == object).copied().collect();
+            let same: Vec<Entry> = entries.iter().filter(|entry| same_object(entry.object, object)).copied().collect();
             let fit = if same.is_empty() { Fit::OtherObject } else { Fit::Same };
             let candidates = if same.is_empty() { entries.clone() } else { same };
             return Some(self.nearest(call, object, bytes, candidates, fit));
@@ -121,96 +121,38 @@ impl Library {
     }
 }
 
+/// True when a recording on one kind of object stands for the other: calls on paths, memory and processes have no descriptor, and
+/// importers name their objects differently.
+fn same_object(recorded: Object, wanted: Object) -> bool {
+    let named = |object| !matches!(object, Object::None | Object::Memory | Object::Process);
+    recorded == wanted || !named(recorded) || !named(wanted)
+}
+
 /// Calls that do similar work in the kernel, the most similar first. Grouped by the functions that the handlers share
 /// (`vfs_read`, `sock_sendmsg`, `do_filp_open`, `do_mmap`, `do_futex` …).
 pub(super) fn family(name: &str) -> &'static [&'static str] {
-    const FAMILIES: [&[&str]; 12] = [
+    #[rustfmt::skip]
+    const FAMILIES: [&[&str]; 14] = [
         &["read", "pread64", "readv", "preadv", "preadv2", "getdents64", "getdents", "readahead"],
-        &["write", "pwrite64", "writev", "pwritev", "pwritev2"],
+        &["write", "pwrite64", "writev", "pwritev", "pwritev2", "fsync", "fdatasync", "ftruncate", "fallocate"],
         &["recvfrom", "recvmsg", "recvmmsg", "recv", "read"],
         &["sendto", "sendmsg", "sendmmsg", "send", "write", "writev"],
         &["sendfile", "splice", "copy_file_range", "tee", "vmsplice"],
         &["openat", "open", "openat2", "creat", "memfd_create"],
-        &[
-            "newfstatat",
-            "stat",
-            "lstat",
-            "fstat",
-            "statx",
-            "access",
-            "faccessat",
-            "faccessat2",
-            "readlink",
-            "readlinkat",
-            "statfs",
-            "fstatfs",
-            "getxattr",
-            "unlink",
-            "unlinkat",
-            "rename",
-            "renameat",
-            "renameat2",
-            "mkdir",
-            "mkdirat",
-            "chdir",
-            "getcwd",
-            "utimensat",
-        ],
+        &["newfstatat", "stat", "lstat", "fstat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "statfs",
+          "fstatfs", "getxattr", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "chdir", "getcwd", "utimensat"],
         &["close", "shutdown", "dup", "dup2", "dup3"],
-        &[
-            "setsockopt",
-            "getsockopt",
-            "getpeername",
-            "getsockname",
-            "fcntl",
-            "ioctl",
-            "lseek",
-            "getpid",
-            "gettid",
-            "getppid",
-            "getuid",
-            "geteuid",
-            "getgid",
-            "getegid",
-            "clock_gettime",
-            "gettimeofday",
-            "time",
-            "sched_yield",
-            "rt_sigaction",
-            "rt_sigprocmask",
-            "sigaltstack",
-            "prctl",
-            "arch_prctl",
-            "prlimit64",
-            "getrlimit",
-            "sysinfo",
-            "uname",
-            "times",
-            "getrusage",
-            "umask",
-            "getcpu",
-            "set_robust_list",
-            "set_tid_address",
-            "rseq",
-            "getrandom",
-            "sched_getaffinity",
-            "timerfd_settime",
-            "epoll_ctl",
-        ],
+        &["setsockopt", "getsockopt", "getpeername", "getsockname"],
+        // Calls that look at or change a word of the task or the file.
+        &["getppid", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getpgrp", "getpgid", "setpgid", "getsid", "umask",
+          "time", "times", "getcpu", "clock_gettime", "gettimeofday", "set_tid_address", "set_robust_list", "rseq", "arch_prctl", "prctl",
+          "prlimit64", "getrlimit", "uname", "sysinfo", "getrusage", "lseek", "fcntl", "ioctl", "fchdir", "alarm", "sigaltstack",
+          "rt_sigaction", "rt_sigprocmask", "sched_getaffinity", "getrandom", "timerfd_settime", "sched_yield"],
         &["mmap", "munmap", "mprotect", "brk", "madvise", "mremap"],
-        &[
-            "futex",
-            "futex_waitv",
-            "nanosleep",
-            "clock_nanosleep",
-            "tgkill",
-            "tkill",
-            "kill",
-            "rt_sigreturn",
-            "wait4",
-            "restart_syscall",
-        ],
+        &["futex", "futex_waitv", "nanosleep", "clock_nanosleep", "tgkill", "tkill", "kill", "rt_sigreturn", "wait4", "waitid",
+          "restart_syscall"],
         &["accept4", "accept", "socket", "connect", "bind", "listen", "socketpair", "pipe2", "pipe", "eventfd2", "epoll_create1"],
+        &["execve", "execveat", "clone", "clone3", "fork", "vfork", "exit_group", "exit"],
     ];
     FAMILIES.into_iter().find(|family| family.contains(&name)).unwrap_or(&[])
 }
@@ -231,5 +173,6 @@ mod tests {
         let relative = library.find(call("sendto"), Object::Stream, 40).unwrap();
         assert_eq!((relative.fit, relative.call.name()), (Fit::Family, "sendmsg"));
         assert_eq!(library.find(call("mmap"), Object::Memory, 0).unwrap().fit, Fit::Any);
+        assert_eq!(library.find(None, Object::None, 0).unwrap().fit, Fit::Any);
     }
 }

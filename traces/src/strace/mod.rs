@@ -13,6 +13,7 @@ mod copy;
 mod depends;
 mod gaps;
 mod library;
+mod notes;
 mod requests;
 mod synthetic;
 mod user;

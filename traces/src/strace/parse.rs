@@ -69,12 +69,16 @@ pub struct Call<'a> {
 
 /// Reads the columns of a line and says what it is; `None` when it is nothing that strace prints.
 pub fn line(text: &str) -> Option<Line<'_>> {
-    let mut rest = text.trim_end();
+    let mut rest = text.trim();
     if rest.is_empty() || rest.starts_with("strace: ") {
         return Some(Line { pid: None, stamp: None, event: Event::Remark });
     }
     let pid = opt(pid).parse_next(&mut rest).ok()?;
     let stamp = opt(terminated(stamp, space1)).parse_next(&mut rest).ok()?;
+    // Instruction pointers and call numbers (`-i`, `-n`) stand in brackets.
+    while let Some(after) = bracketed(rest) {
+        rest = after;
+    }
     let event = event(rest)?;
     Some(Line { pid, stamp, event })
 }
@@ -86,6 +90,12 @@ fn pid(input: &mut &str) -> winnow::Result<u32> {
         terminated(digit1.parse_to::<u32>(), space1),
     ))
     .parse_next(input)
+}
+
+/// Text after `[00007f9ff06c8ad7] ` or `[ 231] `.
+fn bracketed(text: &str) -> Option<&str> {
+    let (inside, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    inside.trim().bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'?').then_some(rest)
 }
 
 fn stamp(input: &mut &str) -> winnow::Result<Stamp> {
@@ -202,9 +212,11 @@ mod tests {
             ("01:02:03 getpid() = 1", None, Some(Stamp::TimeOfDay(3_723_000_000_000))),
             ("     0.000123 getpid() = 1", None, Some(Stamp::Seconds(123_000))),
             ("7 getpid() = 1", Some(7), None),
+            ("7 [00007f9ff06c8ad7] getpid() = 1", Some(7), None),
+            ("7 [  39] [00007f9ff06c8ad7] getpid() = 1", Some(7), None),
             ("getpid() = 1", None, None),
         ] {
-            let line = line(text.trim_start()).unwrap_or_else(|| panic!("{text}"));
+            let line = line(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!((line.pid, line.stamp), (pid, stamp), "{text}");
             assert!(matches!(line.event, Event::Complete(_)), "{text}");
         }

@@ -18,6 +18,9 @@ const DATA_LINES: u32 = 2_048;
 /// Longest made-up or stretched block, instructions; beyond it the work is repeated in nobody's interest.
 pub(super) const INSTRUCTIONS_MAX: u64 = 2_000_000;
 
+/// Fetches of one made-up block; in longer work the loops stay on their lines for longer, so that a block stays small.
+const FETCHES_MAX: u64 = 4_096;
+
 /// Proportions of user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Profile {
@@ -72,21 +75,23 @@ impl Profile {
 
     /// For a library without user blocks: the proportions of the bundled memcached capture (`mc-16-rx-off`), rounded.
     const DEFAULT: Profile = Profile {
-        instructions_per_fetch_centi: 700,
-        visits_centi: 200,
-        touches_per_fetch_centi: 150,
-        reuse_centi: 400,
-        stores_centi: 35,
+        instructions_per_fetch_centi: 620,
+        visits_centi: 220,
+        touches_per_fetch_centi: 165,
+        reuse_centi: 600,
+        stores_centi: 34,
     };
 
     /// The ops of a block of so many instructions. `place` says where in the program's code it stands: blocks of one place share
     /// their code, blocks of different places overlap where the program is small.
     pub fn ops(&self, instructions: u64, place: u32) -> Vec<Op> {
         let instructions = instructions.clamp(1, INSTRUCTIONS_MAX);
-        let fetches = (instructions * 100 / self.instructions_per_fetch_centi).max(1);
-        let distinct = (fetches * 100 / self.visits_centi).clamp(1, u64::from(CODE_LINES)) as u32;
+        let wanted = (instructions * 100 / self.instructions_per_fetch_centi).max(1);
+        let fetches = wanted.min(FETCHES_MAX);
+        let distinct = (wanted * 100 / self.visits_centi).clamp(1, u64::from(CODE_LINES)).min(fetches) as u32;
         let touches = fetches * self.touches_per_fetch_centi / 100;
-        let data = (touches * 100 / self.reuse_centi).clamp(1, u64::from(DATA_LINES)) as u32;
+        let data_wanted = wanted * self.touches_per_fetch_centi / self.reuse_centi;
+        let data = data_wanted.clamp(1, u64::from(DATA_LINES)).min(touches.max(1)) as u32;
         let mut ops = Vec::with_capacity((fetches + touches) as usize);
         let (mut instructions_done, mut touches_done) = (0, 0);
         for fetch in 0..fetches {
@@ -156,11 +161,18 @@ mod tests {
 
     #[test]
     fn made_up_blocks_have_the_stated_length_and_footprint() {
-        let profile = Profile::DEFAULT;
+        let profile = Profile {
+            instructions_per_fetch_centi: 700,
+            visits_centi: 200,
+            touches_per_fetch_centi: 150,
+            reuse_centi: 400,
+            stores_centi: 35,
+        };
         for instructions in [1, 7, 100, 5_000, 250_000] {
             let ops = profile.ops(instructions, 100);
             assert_eq!(u64::from(instructions_of(&ops)), instructions);
             assert!(ops.iter().all(|op| op.offset < CODE_LINES + DATA_LINES));
+            assert!(ops.len() as u64 <= FETCHES_MAX * 5 / 2);
         }
         let ops = profile.ops(7_000, 0);
         let code: FxHashSet<u32> = ops.iter().filter(|op| op.kind == OpKind::Fetch).map(|op| op.offset).collect();
@@ -169,6 +181,17 @@ mod tests {
         assert_eq!(code.len(), 500, "each line is fetched twice");
         let stores = ops.iter().filter(|op| op.kind == OpKind::Store).count();
         assert_eq!((ops.len() - fetches, stores), (1_500, 525));
+    }
+
+    #[test]
+    fn the_default_is_a_real_programs() {
+        let memcached = crate::bundled::load("memcached").unwrap();
+        let measured = Profile::of(&[&memcached]);
+        let fields =
+            |p: Profile| [p.instructions_per_fetch_centi, p.visits_centi, p.touches_per_fetch_centi, p.reuse_centi, p.stores_centi];
+        let (stated, measured) = (fields(Profile::DEFAULT), fields(measured));
+        let near = stated.iter().zip(&measured).all(|(stated, measured)| stated.abs_diff(*measured) * 10 <= *measured);
+        assert!(near, "stated {stated:?}, measured {measured:?}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use sim_core::workload::{Step, Workload};
 /// recording does not.
 type Recorded = Vec<(u32, Vec<BlockId>)>;
 
+/// Positions in a request before which made-up work has code of its own; in longer ones (runs of sequential programs) the rest shares
+/// code by call, as loops do.
+const DISTINCT_POSITIONS: usize = 16;
+
 pub(super) struct UserBlocks<'a> {
     calls: &'a [StraceCall],
     gaps: &'a Gaps,
@@ -33,6 +37,8 @@ pub(super) struct UserBlocks<'a> {
     pub as_recorded: u64,
     pub stretched_count: u64,
     pub made_up: u64,
+    /// Median instructions of the library's user blocks: the length of made-up work when the recording has no times.
+    pub typical_instructions: u64,
     /// Instructions by the gaps, and of the blocks chosen.
     pub instructions_by_gaps: u64,
     pub instructions_chosen: u64,
@@ -69,6 +75,7 @@ impl<'a> UserBlocks<'a> {
             as_recorded: 0,
             stretched_count: 0,
             made_up: 0,
+            typical_instructions: typical_instructions(library),
             instructions_by_gaps: 0,
             instructions_chosen: 0,
         }
@@ -95,7 +102,7 @@ impl<'a> UserBlocks<'a> {
             }
             _ => {
                 let number = call.number.map_or(0, |number| u32::from(number.0));
-                let place = (number * 131 + position as u32 * 193) % synthetic::PLACES;
+                let place = (number * 131 + position.min(DISTINCT_POSITIONS) as u32 * 193) % synthetic::PLACES;
                 self.made_up += 1;
                 self.maker.block(copier, by_gap.unwrap_or_else(|| self.median(index)), place)
             }
@@ -107,10 +114,10 @@ impl<'a> UserBlocks<'a> {
 
     /// A made-up block for the median work before calls of one name: what a readiness call has before it.
     pub fn typical(&mut self, copier: &mut Copier<'_>, name: &str) -> BlockId {
-        let mut values: Vec<u64> =
-            self.calls.iter().enumerate().filter(|(_, c)| c.name == name).filter_map(|(i, _)| self.instructions(i)).collect();
+        let named = self.calls.iter().enumerate().filter(|(_, call)| call.name == name);
+        let mut values: Vec<u64> = named.filter_map(|(index, _)| self.instructions(index)).collect();
         values.sort_unstable();
-        let median = values.get(values.len() / 2).copied().unwrap_or(0);
+        let median = values.get(values.len() / 2).copied().unwrap_or(self.typical_instructions);
         self.made_up += 1;
         self.maker.block(copier, median.max(1), 0)
     }
@@ -122,7 +129,11 @@ impl<'a> UserBlocks<'a> {
         Some(instructions.min(INSTRUCTIONS_MAX))
     }
 
+    /// What stands in for a gap that was not seen: the median before calls of the name.
     fn median(&self, index: usize) -> u64 {
+        if !self.options.timed {
+            return self.typical_instructions;
+        }
         let name = &self.calls[index].name;
         let mut values: Vec<u64> = Vec::new();
         for ((_, call), works) in &self.pairs {
@@ -183,6 +194,17 @@ impl<'a> UserBlocks<'a> {
             copier.blocks.push(Mode::User, Origin::Synthetic, &ops, Vec::new())
         })
     }
+}
+
+/// Median instructions of the user blocks in the steps of the workloads; 1 when there are none.
+fn typical_instructions(library: &[&Workload]) -> u64 {
+    let mut all: Vec<u32> = Vec::new();
+    for workload in library {
+        let steps = workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
+        all.extend(steps.filter(|step| step.user != BlockId::EMPTY).map(|step| workload.blocks.info(step.user).instructions));
+    }
+    all.sort_unstable();
+    all.get(all.len() / 2).map_or(1, |median| u64::from(*median))
 }
 
 fn chains(workload: &Workload) -> Vec<Vec<(CallNumber, u32, BlockId)>> {

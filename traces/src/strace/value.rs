@@ -61,7 +61,7 @@ impl Value<'_> {
     }
 }
 
-/// A value, at most [`MAX_DEPTH`] levels deep.
+/// A value, at most 32 levels deep.
 pub fn value<'a>(input: &mut &'a str) -> winnow::Result<Value<'a>> {
     value_at(input, MAX_DEPTH)
 }
@@ -239,7 +239,7 @@ fn atom_length(input: &str) -> usize {
 /// True when an expression goes on after a space (`s == 0`, `a && b`, `a | b`).
 fn continues(rest: &str) -> bool {
     let rest = rest.trim_start();
-    ["==", "&&", "||", "|", "/*", "*", "<<"].iter().any(|operator| rest.starts_with(operator))
+    ["==", "&&", "||", "|", "<<"].iter().any(|operator| rest.starts_with(operator))
         || rest.starts_with(|letter: char| letter.is_ascii_digit())
 }
 
@@ -312,6 +312,8 @@ mod tests {
         assert_eq!(parsed("~[]"), Value::List(vec![]));
         let address = parsed(r#"{sa_family=AF_INET, sin_port=htons(35828), sin_addr=inet_addr("127.0.0.1")}"#);
         assert_eq!(address.field("sin_addr"), Some(&Value::Symbol(r#"inet_addr("127.0.0.1")"#)));
+        let commented = arguments.parse("0x7ffe /* 28 vars */, 1 /* one */)").unwrap();
+        assert_eq!(commented, [Value::Number(0x7ffe), Value::Number(1)]);
         assert_eq!(parsed("parent_tid=[123]"), Value::Symbol("parent_tid=[123]"));
         parsed("[{WIFEXITED(s) && WEXITSTATUS(s) == 0}]");
     }

@@ -40,7 +40,8 @@ fn show(configuration: &Configuration, path: &str, origin: bool, json: bool) -> 
             Some(Value::Object(fields)) => fields.keys().cloned().collect(),
             _ => Vec::new(),
         };
-        let near = nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let near =
+            nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         bail!("no setting is called `{path}`{near}\n  `ringscope config show` lists all settings");
     };
     let text = if origin {

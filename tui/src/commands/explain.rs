@@ -13,6 +13,7 @@ use os_model::kernel::{Kernel, PRESETS as KERNELS};
 use serde_json::Value;
 use sim_core::calls::CallNumber;
 use sim_core::stack::Component;
+use sim_core::workload::Program;
 use std::path::Path;
 use traces::bundled::BUNDLED;
 
@@ -37,7 +38,8 @@ pub fn explain(options: &ExplainArguments, terminal: &Terminal) -> Result<()> {
     .collect();
     if explanations.is_empty() {
         let known = known();
-        let near = nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let near =
+            nearest(name, known.iter().map(String::as_str)).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         bail!(
             "nothing is called `{name}`{near}\n  names are those of `ringscope list ...`, components of a cycle stack, keys of the JSON and \
              paths of `ringscope config show --origin`"
@@ -114,10 +116,15 @@ fn mechanism(name: &str) -> Option<String> {
 
 fn workload(name: &str) -> Option<String> {
     let entry = BUNDLED.iter().find(|entry| entry.name == name)?;
-    let kind = if entry.server { "a server with clients" } else { "a sequential program" };
+    let kind = match entry.program {
+        Program::EventLoop => "a server with an event loop",
+        Program::ThreadPerConnection => "a server with a thread per connection",
+        Program::ProcessPerConnection => "a server with a process per connection",
+        Program::Sequential => "a sequential program: a request is one run of it",
+    };
     Some(format!(
-        "{name} (workload): {}.\nIt is {kind}, recorded in a full-system capture ({}.trace).\nUse: ringscope compare {name}",
-        entry.description, entry.capture_name
+        "{name} (workload): {}.\nIt is {kind}, recorded in a full-system capture ({}.trace). Its requests call: {}.\nUse: ringscope compare {name}",
+        entry.description, entry.capture_name, entry.calls
     ))
 }
 
@@ -129,8 +136,10 @@ fn component(name: &str) -> Option<String> {
 
 /// `crossing`, `user`, `kernel` and `mechanism` as groups of components.
 fn group(name: &str) -> Option<String> {
-    let names: Vec<String> =
-        Component::all().map(Component::name).filter(|component| component.split_once('.').is_some_and(|parts| parts.0 == name)).collect();
+    let names: Vec<String> = Component::all()
+        .map(Component::name)
+        .filter(|component| component.split_once('.').is_some_and(|parts| parts.0 == name))
+        .collect();
     (!names.is_empty()).then(|| format!("{name} (group of components of the cycle stack): {}.", names.join(", ")))
 }
 

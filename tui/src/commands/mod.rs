@@ -67,7 +67,8 @@ fn mechanism(name: &str) -> Result<Mechanism> {
         return Ok(mechanism);
     }
     let known: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
-    let near = crate::nearest::nearest(name, known.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let near =
+        crate::nearest::nearest(name, known.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     bail!("no mechanism is called `{name}`{near}\n  known mechanisms: {}", known.join(", "))
 }
 

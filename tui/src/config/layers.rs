@@ -82,7 +82,9 @@ pub fn resolve(inputs: &Inputs) -> Result<Configuration, ConfigError> {
     let mut tree = Tree::new(to_json(&defaults)?);
     for file in &files {
         let mut skip = PRESET_ENTRIES.to_vec();
-        skip.extend(["machine", "kernel"].into_iter().filter(|group| preset_entry(&file.content, group).is_some_and(|entry| entry.1)));
+        skip.extend(
+            ["machine", "kernel"].into_iter().filter(|group| preset_entry(&file.content, group).is_some_and(|entry| entry.1)),
+        );
         tree.put_file(&file.content, &file.place, &skip)?;
     }
     put_options(&mut tree, inputs)?;
@@ -297,9 +299,8 @@ fn put_assignment(tree: &mut Tree, assignment: &str) -> Result<(), ConfigError> 
     };
     let start = OPTION.len() + path.len() + 1;
     let value_span = start..place.text.len();
-    let wrong = |problem: String, label: String| {
-        ConfigError::at(place.at(start.min(place.text.len())..place.text.len()), problem, label)
-    };
+    let wrong =
+        |problem: String, label: String| ConfigError::at(place.at(start.min(place.text.len())..place.text.len()), problem, label);
     if value.trim().is_empty() {
         return Err(wrong(format!("`{path}` gets no value"), "expected a value".into()));
     }
@@ -394,7 +395,9 @@ fn out_of_range(path: Option<&str>, tree: &Tree, problem: String) -> ConfigError
     let place = path.and_then(|path| tree.origin(path)).and_then(|origin| origin.place.clone());
     let error = ConfigError { problem, place, label: "out of range".into(), help: None };
     match path {
-        Some(path) if error.place.is_none() => error.help(format!("the value of `{path}` is a default; change it with --set {path}=VALUE")),
+        Some(path) if error.place.is_none() => {
+            error.help(format!("the value of `{path}` is a default; change it with --set {path}=VALUE"))
+        }
         _ => error,
     }
 }
@@ -447,9 +450,16 @@ mod tests {
     fn sets_win_over_options_and_the_last_one_over_all() {
         let options = ExperimentOptions {
             cores: Some(2),
-            set: ["run.cores=3", "run.cores=4", "kernel.mitigations=default", "run.shadow=1/4", "machine.crossing.*=0", "machine.*.per_mode=true"]
-                .map(String::from)
-                .to_vec(),
+            set: [
+                "run.cores=3",
+                "run.cores=4",
+                "kernel.mitigations=default",
+                "run.shadow=1/4",
+                "machine.crossing.*=0",
+                "machine.*.per_mode=true",
+            ]
+            .map(String::from)
+            .to_vec(),
             ..ExperimentOptions::default()
         };
         let configuration = resolved(&options).unwrap();
@@ -469,8 +479,12 @@ mod tests {
         let cases: [(&str, &str, &str); 9] = [
             ("machine.l2.sizekib=1", "`machine.l2` has no `sizekib`", "sizekib"),
             ("machine.l2.size_kib=big", "`machine.l2.size_kib` must be a whole number, not the text \"big\"", "big"),
-            ("machine.l2.size_kib=99999999999", "`machine.l2.size_kib`: invalid value: integer `99999999999`, expected a whole number from 0 to 4294967295", "99999999999"),
-            ("machine.l2.replacement=fifo", "`machine.l2.replacement`: unknown name `fifo`, expected `lru` or `tree_plru`", "fifo"),
+            (
+                "machine.l2.size_kib=99999999999",
+                "`machine.l2.size_kib`: invalid value: integer `99999999999`, expected a whole number from 0 to 4294967295",
+                "99999999999",
+            ),
+            ("machine.l2.replacement=fifo", "`machine.l2.replacement`: unknown name `fifo`, expected", "fifo"),
             ("kernel.mitigations", "`--set` needs a path and a value", "kernel.mitigations"),
             ("run.reps=", "`run.reps` gets no value", ""),
             ("run.cores=0", "run.cores: must lie in 1..=64", "0"),

@@ -158,7 +158,8 @@ mod tests {
         tree.put_file(&parse(&text).unwrap(), &place.place.unwrap(), &[]).unwrap();
         assert_eq!(tree.value, configuration.tree.value);
         // Uncommented, every value is accepted as it stands. The first lines are words, and so are those before a value.
-        let is_value = |line: &&str| !line.trim_start().starts_with("// ") || line.trim_end().ends_with(',') && !line.contains("preset:");
+        let is_value =
+            |line: &&str| !line.trim_start().starts_with("// ") || line.trim_end().ends_with(',') && !line.contains("preset:");
         let lines: Vec<String> = text.lines().skip(3).filter(is_value).map(|line| line.replace("// ", "")).collect();
         assert_eq!(parse(&lines.join("\n")).unwrap().to_json(), configuration.tree.value);
     }

@@ -237,11 +237,7 @@ impl Reader<'_> {
             self.peek() == Some(':')
         };
         self.at = before;
-        if has_fields || self.peek() == Some(')') {
-            self.fields(')', Reader::name)
-        } else {
-            self.entries(')')
-        }
+        if has_fields || self.peek() == Some(')') { self.fields(')', Reader::name) } else { self.entries(')') }
     }
 
     fn map(&mut self) -> Result<Node, SyntaxError> {
@@ -321,7 +317,8 @@ impl Reader<'_> {
         self.at = start + 1 + length + 1;
         // RON's escapes of text are JSON's, apart from \' and \x that no setting needs.
         let quoted = self.text[start..self.at].replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t");
-        serde_json::from_str(&quoted).map_err(|_| self.error(start..self.at, "an escape in this text is not known", "\\\\, \\\", \\n or \\u"))
+        serde_json::from_str(&quoted)
+            .map_err(|_| self.error(start..self.at, "an escape in this text is not known", "\\\\, \\\", \\n or \\u"))
     }
 
     fn number(&mut self) -> Result<Value, SyntaxError> {
@@ -391,7 +388,7 @@ mod tests {
     fn faults_have_a_place() {
         let cases = [
             ("(run: (reps: 12)", "the text ends too early", 15),
-            ("(run (reps: 12))", "found `(`", 5),
+            ("(a: 1, run (reps: 12))", "found `(`", 11),
             ("(run: (reps: 12) kernel: 1)", "found `k`", 17),
             ("(a: 1, a: 2)", "`a` is given twice", 7),
             ("(a: 1x)", "`1x` is not a number", 4),

@@ -112,7 +112,9 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
                 ));
             }
         }
-        if let Some(range) = report.exposure_range.filter(|range| (range.low > 1.0) != (range.high > 1.0) && report.mechanism != "sync") {
+        if let Some(range) =
+            report.exposure_range.filter(|range| (range.low > 1.0) != (range.high > 1.0) && report.mechanism != "sync")
+        {
             warnings.push(format!(
                 "{}: whether it gains depends on how much of an instruction miss is exposed: {}x at half, {}x at all of it",
                 report.mechanism,
@@ -132,7 +134,8 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
 
 fn footing(comparison: &Comparison, terminal: &Terminal) -> String {
     let mut text = String::new();
-    let requests: u64 = comparison.results.iter().filter(|report| report.applicable).map(|report| report.requests).max().unwrap_or(0);
+    let requests: u64 =
+        comparison.results.iter().filter(|report| report.applicable).map(|report| report.requests).max().unwrap_or(0);
     let ranges: Vec<String> = comparison
         .results
         .iter()
@@ -164,7 +167,13 @@ mod tests {
     use sim_core::report::Estimate;
 
     fn sample() -> Comparison {
-        let sync = RunReport { mechanism: "sync".into(), workload: "w".into(), machine: "m".into(), connections: 64, ..RunReport::default() };
+        let sync = RunReport {
+            mechanism: "sync".into(),
+            workload: "w".into(),
+            machine: "m".into(),
+            connections: 64,
+            ..RunReport::default()
+        };
         let mut other = RunReport { mechanism: "exception-less".into(), ..sync.clone() };
         other.speedup_vs_sync = Some(Estimate { mean: 1.34, low: 1.29, high: 1.39, n: 4 });
         other.synthetic_cycle_share = 0.25;

@@ -70,7 +70,8 @@ fn leaves(path: String, value: &Value, row: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, field)| leaves(join(name), field, row)),
         Value::Array(entries) => entries.iter().enumerate().for_each(|(index, entry)| {
-            let texts: Vec<&str> = entry.as_object().into_iter().flat_map(|fields| fields.values()).filter_map(Value::as_str).collect();
+            let texts: Vec<&str> =
+                entry.as_object().into_iter().flat_map(|fields| fields.values()).filter_map(Value::as_str).collect();
             let name = join(&if texts.is_empty() { index.to_string() } else { texts.join(".") });
             match entry {
                 Value::Object(fields) => fields

@@ -174,11 +174,8 @@ fn modes(report: &RunReport, terminal: &Terminal) -> String {
         let own = report.modes.get(mode);
         let misses = &own.misses_per_kinstr;
         let rates = [misses.l1i, misses.l1d, misses.l2, misses.l3, misses.itlb, misses.dtlb, misses.stlb, misses.branch];
-        let mut row = vec![
-            mode.name().to_owned(),
-            fixed(own.instructions as f64 / report.requests.max(1) as f64, 0),
-            fixed(own.cpi, 2),
-        ];
+        let mut row =
+            vec![mode.name().to_owned(), fixed(own.instructions as f64 / report.requests.max(1) as f64, 0), fixed(own.cpi, 2)];
         row.extend(rates.map(short));
         table.row(row);
     }
@@ -210,11 +207,17 @@ pub fn evictors(rows: &[EvictorRow], requests: f64, terminal: &Terminal) -> Stri
             }
         }
     }
+    table.drop_zeros(&["coherence", "flush"]);
     let mut text = table.render(terminal);
     if terminal.verbose {
         text.push_str(&all_evictors(rows, requests, terminal));
     }
     text
+}
+
+/// A count by requests; a whole number when everything is one request (a replay).
+fn per_request(count: u64, requests: f64) -> String {
+    if requests == 1.0 { whole(count) } else { short(count as f64 / requests) }
 }
 
 fn evictor_row(structure: &str, mode: Mode, rows: &[&EvictorRow], requests: f64) -> Vec<String> {
@@ -226,11 +229,11 @@ fn evictor_row(structure: &str, mode: Mode, rows: &[&EvictorRow], requests: f64)
     let cycles: u64 = others.iter().map(|row| row.cycles).sum();
     let top: Vec<String> = others
         .iter()
-        .take(3)
+        .take(2)
         .filter(|row| row.misses > 0)
-        .map(|row| format!("{} {}", row.evictor, percent(row.misses as f64 / other as f64)))
+        .map(|row| format!("{} {} %", row.evictor, fixed(row.misses as f64 * 100.0 / other as f64, 0)))
         .collect();
-    let per = |count: u64| short(count as f64 / requests);
+    let per = |count: u64| per_request(count, requests);
     let all = rows.iter().map(|row| row.misses).sum();
     vec![
         structure.to_owned(),
@@ -249,7 +252,7 @@ fn evictor_row(structure: &str, mode: Mode, rows: &[&EvictorRow], requests: f64)
 fn all_evictors(rows: &[EvictorRow], requests: f64, terminal: &Terminal) -> String {
     let mut table = Table::new(["structure", "mode", "evictor", "misses", "cycles"], &[false, false, false, true, true]);
     for row in rows {
-        let per = |count: u64| short(count as f64 / requests);
+        let per = |count: u64| per_request(count, requests);
         table.row([row.structure.clone(), row.mode.name().to_owned(), row.evictor.clone(), per(row.misses), per(row.cycles)]);
     }
     format!("\n{}", table.render(terminal))
@@ -266,7 +269,7 @@ pub fn shadow(rows: Option<&[ShadowRow]>, requests: f64, terminal: &Terminal) ->
         order.entry(place).or_default().push(row);
     }
     for row in order.into_values().flatten() {
-        let per = |count: u64| short(count as f64 / requests);
+        let per = |count: u64| per_request(count, requests);
         let shared = row.misses_alone.saturating_add(row.destructive).saturating_sub(row.constructive);
         table.row([
             row.structure.clone(),
@@ -333,16 +336,15 @@ mod tests {
         let text = evictors(&rows, 10.0, &terminal(120));
         let line = text.lines().find(|line| line.contains("l1i")).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words[..9], ["l1i", "user", "13.1", "1.00", "2.00", "10.0", "0", "0.100", "40.0"]);
-        assert!(line.ends_with("read 60.0 %, softirq 40.0 %"), "{line}");
+        assert_eq!(words[..9], ["l1i", "user", "13.1", "1.00", "2.00", "10.0", "0.100", "40.0", "read"]);
+        assert!(line.ends_with("read 60 %, softirq 40 %"), "{line}");
         assert_eq!(evictors(&[], 1.0, &terminal(120)), "");
     }
 
     #[test]
     fn shadow_shows_what_sharing_changed() {
-        let rows =
-            [ShadowRow { structure: "l2".into(), mode: Mode::Kernel, misses_alone: 100, destructive: 30, constructive: 10 }];
+        let rows = [ShadowRow { structure: "l2".into(), mode: Mode::Kernel, misses_alone: 100, destructive: 30, constructive: 10 }];
         let text = shadow(Some(&rows), 1.0, &terminal(120));
-        assert!(text.lines().any(|line| line.split_whitespace().eq(["l2", "kernel", "120", "100", "30.0", "10.0"])), "{text}");
+        assert!(text.lines().any(|line| line.split_whitespace().eq(["l2", "kernel", "120", "100", "30", "10"])), "{text}");
     }
 }

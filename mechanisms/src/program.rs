@@ -31,6 +31,8 @@ struct Thread {
     events: VecDeque<Ready>,
     deferred: VecDeque<Slot>,
     in_deferred: bool,
+    /// Events that the last readiness call returned.
+    last_events: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +134,7 @@ impl Direct {
         system.push_wait_events(task, &events);
         self.issue.leave(system, task);
         let thread = self.thread(task);
+        thread.last_events = events.len() as u32;
         thread.events = events.into();
         thread.state = State::Running;
         Next::Continue
@@ -190,7 +193,7 @@ impl Direct {
 
     fn enter_wait(&mut self, system: &mut System, task: TaskId) -> Next {
         let Some(wait) = &system.workload.wait else { return Next::Sleep };
-        let user = system.pick(&wait.user);
+        let user = system.pick_wait_user(wait, self.thread(task).last_events);
         self.issue.user_block(system, task, user, Slot::NONE);
         self.issue.enter(system, task);
         system.push(task, Action::Count(wait.call, Slot::NONE));
@@ -316,6 +319,7 @@ impl Thread {
             events: VecDeque::new(),
             deferred: VecDeque::new(),
             in_deferred: false,
+            last_events: 1,
         }
     }
 }

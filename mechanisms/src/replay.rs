@@ -1,7 +1,7 @@
 //! A recording straight through the memory hierarchy: references, misses and who evicted what, nothing scheduled, renamed or crossed.
 //!
-//! A capture is read twice: once to learn which pages it has, so that the processor knows the whole address space, and once to execute.
-//! [`Compiled`] decodes a capture once into memory and executes it as often as one likes.
+//! The processor must know the page size of every line before it meets it. So a capture is first decoded as a whole: into memory when it
+//! is short ([`Compiled`], which can be executed as often as one likes), else only for its pages, and decoded again to be executed.
 
 use crate::experiment::ShadowSetting;
 use cpu_model::{Counters, Cpu, CpuOptions, Machine, MachineError, Shadow, Structure};
@@ -24,6 +24,9 @@ use traces::lackey;
 
 /// Everything runs on the first core: a capture has one virtual processor, a memory trace one order.
 const CORE: CoreId = CoreId(0);
+
+/// Longest event stream that is decoded into memory. A record takes two to three bytes there and eight when decoded: 200 MB at most.
+const COMPILED_BYTES_MAX: usize = 64 << 20;
 
 /// What to keep while replaying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +148,7 @@ impl ReplayReport {
 }
 
 /// A capture decoded into memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Compiled {
     layout: Layout,
     ops: Vec<Op>,
@@ -160,14 +163,18 @@ impl Compiled {
     /// Damage, with its place.
     pub fn new(capture: &Capture) -> Result<Compiled, TraceError> {
         let mut map = AddressMap::new();
-        let mut ops = Vec::new();
-        let mut stretches = Vec::new();
+        let mut compiled = Compiled::default();
         let mut source = replay_ops(capture, &mut map);
         while let Some(stretch) = source.next_stretch()? {
-            ops.extend_from_slice(stretch.ops);
-            stretches.push((context(&stretch), ops.len()));
+            compiled.push(&stretch);
         }
-        Ok(Compiled { layout: map.layout, ops, stretches })
+        compiled.layout = map.layout;
+        Ok(compiled)
+    }
+
+    fn push(&mut self, stretch: &Stretch) {
+        self.ops.extend_from_slice(stretch.ops);
+        self.stretches.push((context(stretch), self.ops.len()));
     }
 
     /// Steps of the capture.
@@ -185,12 +192,21 @@ impl Compiled {
 
     /// Executes the whole capture once more on a processor of [`Compiled::processor`].
     pub fn execute(&self, cpu: &mut Cpu) {
+        self.execute_unless(cpu, &AtomicBool::new(false));
+    }
+
+    /// Executes until the flag is set; false when it was.
+    fn execute_unless(&self, cpu: &mut Cpu, cancel: &AtomicBool) -> bool {
         let binding = Binding::default();
         let mut start = 0;
         for (context, end) in &self.stretches {
+            if cancel.load(Ordering::Relaxed) {
+                return false;
+            }
             cpu.run(CORE, *context, &self.ops[start..*end], &binding, Cycles::MAX);
             start = *end;
         }
+        true
     }
 }
 
@@ -221,19 +237,39 @@ pub fn replay_capture(
     options: &ReplayOptions,
     job: &ReplayJob,
 ) -> Result<ReplayReport, ReplayError> {
+    replay_within(capture, machine, options, job, COMPILED_BYTES_MAX)
+}
+
+fn replay_within(
+    capture: &Capture,
+    machine: &Machine,
+    options: &ReplayOptions,
+    job: &ReplayJob,
+    compiled_bytes_max: usize,
+) -> Result<ReplayReport, ReplayError> {
     job.progress.start("replaying", 2 * capture.events.len() as u64);
     let mut map = AddressMap::new();
-    let pages = walk(capture, &mut map, job, |_| {});
-    let mut cpu = processor(machine, &map.layout, options)?;
-    let binding = Binding::default();
-    let executed = walk(capture, &mut map, job, |stretch| {
-        cpu.run(CORE, context(stretch), stretch.ops, &binding, Cycles::MAX);
+    let in_memory = capture.events.len() <= compiled_bytes_max;
+    let mut compiled = Compiled::default();
+    let decoded = walk(capture, &mut map, job, |stretch| {
+        if in_memory {
+            compiled.push(stretch);
+        }
     });
+    let mut cpu = processor(machine, &map.layout, options)?;
+    let executed = if in_memory {
+        Ok(compiled.execute_unless(&mut cpu, job.cancel))
+    } else {
+        let binding = Binding::default();
+        walk(capture, &mut map, job, |stretch| {
+            cpu.run(CORE, context(stretch), stretch.ops, &binding, Cycles::MAX);
+        })
+    };
     job.progress.finish();
     let mut report = report(&cpu, options);
     report.format = "capture".into();
     report.trace = capture.header.name.clone();
-    for outcome in [pages, executed] {
+    for outcome in [decoded, executed] {
         match outcome {
             Ok(complete) => report.complete &= complete,
             Err(error) if options.lenient => report.damaged(&error),
@@ -465,7 +501,8 @@ mod tests {
     fn decoded_once_or_twice_the_numbers_are_the_same() {
         let capture = microbenchmark();
         let options = ReplayOptions { shadow: ShadowSetting::Full, ..ReplayOptions::default() };
-        let streamed = replay_capture(&capture, &machine(), &options, &job()).unwrap();
+        let streamed = replay_within(&capture, &machine(), &options, &job(), 0).unwrap();
+        assert_eq!(replay_capture(&capture, &machine(), &options, &job()).unwrap(), streamed);
         let compiled = Compiled::new(&capture).unwrap();
         let mut cpu = compiled.processor(&machine(), &options).unwrap();
         compiled.execute(&mut cpu);

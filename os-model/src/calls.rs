@@ -8,7 +8,7 @@ use crate::system::System;
 use sim_core::block::{BlockId, BlockInfo, Cut, Span};
 use sim_core::context::Context;
 use sim_core::ids::{ConnectionId, TaskId};
-use sim_core::workload::{Effect, Step};
+use sim_core::workload::{Effect, Step, WaitLoop};
 use std::ops::Range;
 
 /// From where on a call executes.
@@ -140,6 +140,15 @@ impl<'a> System<'a> {
             Ready::Listener => Slot::NONE,
             Ready::Connection(connection) => self.waiting_request(connection).unwrap_or(Slot::NONE),
         }
+    }
+
+    /// User work around a readiness call: one of the recorded stretches that stood at the nearest number of events.
+    pub fn pick_wait_user(&mut self, wait: &WaitLoop, events: u32) -> BlockId {
+        let distance = |index: &usize| wait.user_events.get(*index).map_or(0, |recorded| recorded.abs_diff(events));
+        let Some(nearest) = (0..wait.user.len()).map(|index| distance(&index)).min() else { return BlockId::EMPTY };
+        let candidates: Vec<BlockId> =
+            (0..wait.user.len()).filter(|index| distance(index) == nearest).map(|index| wait.user[index]).collect();
+        self.pick(&candidates)
     }
 
     /// Kernel work of a readiness call that returns `events`, without the part before the first (that is head or wake).

@@ -120,6 +120,8 @@ pub struct WaitLoop {
     pub call: CallNumber,
     /// User work between the last call of the last event and the readiness call.
     pub user: Vec<BlockId>,
+    /// Events of the readiness call that each of these stood at: part of the work grows with their number.
+    pub user_events: Vec<u32>,
     /// Kernel work from entry to the first event, when events are ready.
     pub head: Vec<BlockId>,
     /// Kernel work per event returned.

@@ -61,10 +61,12 @@ pub static BUNDLED: [Bundled; 10] = [
 static NETWORK_CARD: &[u8] = include_bytes!("../data/captures/mcvnet-16-off.trace");
 
 /// Workload whose capture shows all kinds of packets that a server receives (it accepts and closes connections).
-const RECEIVE_PATH: &str = "nginx";
+const RECEIVE_PATH: &str = "nginx-keepalive";
 
 /// Workload whose capture has calls that do nothing.
-const NULL_CALLS: &str = "microbench-2";
+const NULL_CALLS: &str = "microbench";
+/// Capture with threads that sleep in receives: the blocking path and the scheduler.
+const BLOCKING_PATH: &str = "threads";
 
 /// The bundled workload of a name.
 ///
@@ -101,6 +103,7 @@ pub fn library_options() -> DistilOptions<'static> {
         remote: Some(NETWORK_CARD),
         receive: capture(RECEIVE_PATH),
         null_call: capture(NULL_CALLS),
+        blocking: capture(BLOCKING_PATH),
         ..DistilOptions::default()
     }
 }

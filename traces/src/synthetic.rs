@@ -111,6 +111,7 @@ pub fn server(shape: Shape) -> Workload {
     let wait = (shape.program == Program::EventLoop).then(|| WaitLoop {
         call: CallNumber::from_name("epoll_wait").unwrap_or(CallNumber::POLL),
         user: vec![maker.user(quarter)],
+        user_events: vec![1],
         head: vec![maker.kernel(quarter)],
         item: vec![maker.kernel(quarter)],
         tail: vec![maker.kernel(quarter)],

@@ -69,6 +69,8 @@ pub struct DistilOptions<'a> {
     pub receive: Option<&'a [u8]>,
     /// A capture with calls that do nothing (`ubench2`).
     pub null_call: Option<&'a [u8]>,
+    /// A capture whose threads sleep in receives (`thsrv`), for a program that never did: what a blocking call would execute.
+    pub blocking: Option<&'a [u8]>,
     /// Use what is before the first damage instead of refusing the capture.
     pub lenient: bool,
 }
@@ -78,6 +80,7 @@ const SPACE_WORKLOAD: u32 = 1;
 const SPACE_REMOTE: u32 = 2;
 const SPACE_RECEIVE: u32 = 3;
 const SPACE_NULL_CALL: u32 = 4;
+const SPACE_BLOCKING: u32 = 5;
 
 /// Servers that execute commands on one thread by design, by the beginning of what they print as their version.
 const SINGLE_THREADED: &[&str] = &["Redis server"];
@@ -148,7 +151,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     let event_loop = analysis.program == Program::EventLoop;
     let mut exemplars = Exemplars { lines, emitter: &mut emitter };
     let wait = if event_loop { exemplars.wait_loop(&analysis.calls, &analysis.requests) } else { None };
-    let blocking = if analysis.program == Program::Sequential {
+    let mut blocking = if analysis.program == Program::Sequential {
         BlockingPath::default()
     } else {
         exemplars.blocking(&analysis.calls, &analysis.requests.again, event_loop)
@@ -162,6 +165,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     }
     let mut wait = wait;
     libraries(options, &mut slots, &mut emitter, &mut kernel, wait.as_mut())?;
+    blocking_library(options, &mut slots, &mut emitter, &mut kernel, &mut blocking)?;
     summarise(&analysis, &classes, &emitter, &mut notes);
     let requests = if analysis.program == Program::Sequential { 1 } else { analysis.requests.replies };
     let keys = header.workload.keys;
@@ -400,6 +404,29 @@ fn libraries(
         let library = library(bytes, LIBRARY_BYTES_MAX, slots)?;
         let mut exemplars = Exemplars { lines: library.lines(SPACE_NULL_CALL), emitter };
         exemplars.null_calls(&library.calls, &mut kernel.null_call);
+    }
+    Ok(())
+}
+
+/// What a blocking receive and the scheduler execute, for a program whose own recording never slept.
+fn blocking_library(
+    options: &DistilOptions<'_>,
+    slots: &mut Slots,
+    emitter: &mut Emitter,
+    kernel: &mut KernelBlocks,
+    blocking: &mut BlockingPath,
+) -> Result<(), TraceError> {
+    let Some(bytes) = options.blocking.filter(|_| blocking.sleep.is_empty() || kernel.switch_out.is_empty()) else {
+        return Ok(());
+    };
+    let library = library(bytes, LIBRARY_BYTES_MAX, slots)?;
+    let mut exemplars = Exemplars { lines: library.lines(SPACE_BLOCKING), emitter };
+    if kernel.switch_out.is_empty() {
+        exemplars.switches(&library.calls, &mut kernel.switch_out, &mut kernel.switch_in);
+    }
+    if blocking.sleep.is_empty() {
+        let borrowed = exemplars.blocking(&library.calls, &[], false);
+        (blocking.sleep, blocking.wake) = (borrowed.sleep, borrowed.wake);
     }
     Ok(())
 }

@@ -55,6 +55,7 @@ impl Exemplars<'_, '_> {
         let mut wait = WaitLoop {
             call,
             user: Vec::new(),
+            user_events: Vec::new(),
             head: Vec::new(),
             item: Vec::new(),
             tail: Vec::new(),
@@ -70,19 +71,22 @@ impl Exemplars<'_, '_> {
             }
         }
         self.fill_from_sleepers(&readiness, &mut wait);
-        self.wait_user(calls, requests, &mut wait.user);
+        self.wait_user(calls, requests, &mut wait);
         Some(wait)
     }
 
     /// User work around readiness calls: before the call, and after it until the first event is turned to.
-    fn wait_user(&mut self, calls: &[CallRecord], requests: &Requests, list: &mut Vec<BlockId>) {
+    fn wait_user(&mut self, calls: &[CallRecord], requests: &Requests, wait: &mut WaitLoop) {
         let positions: Vec<usize> =
             (0..calls.len()).filter(|index| calls[*index].role == Role::Readiness && calls[*index].segment.is_some()).collect();
         for index in evenly(positions.len(), EXEMPLARS_MAX) {
             let position = positions[index];
             let after = requests.after_readiness.get(&(position as u32)).copied();
             let before = calls[position].segment.map(SegmentPart::whole);
-            self.user(list, before.into_iter().chain(after));
+            self.user(&mut wait.user, before.into_iter().chain(after));
+            if wait.user.len() > wait.user_events.len() {
+                wait.user_events.push(calls[position].result.clamp(0, i64::from(u32::MAX)) as u32);
+            }
         }
     }
 

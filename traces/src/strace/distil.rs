@@ -391,15 +391,16 @@ impl<'a> Distiller<'a> {
         if !same_call(&source) {
             *self.stand_ins.entry((Fit::Family, format!("{name}: event loop of {}", from.call.name()))).or_default() += 1;
         }
-        let user = if source == base.index && base.same_program {
-            self.copier.copy_all(source, &from.user)
+        let (user, user_events) = if source == base.index && base.same_program {
+            (self.copier.copy_all(source, &from.user), from.user_events.clone())
         } else {
-            vec![self.user.typical(&mut self.copier, name)]
+            (vec![self.user.typical(&mut self.copier, name)], vec![1])
         };
         let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
         Some(WaitLoop {
             call,
             user,
+            user_events,
             head: copy(&from.head),
             item: copy(&from.item),
             tail: copy(&from.tail),

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Predicted beside published and measured results. The list of known deviations is `DEVIATIONS.md` of this crate; the comparison
+//! with published results is a later step and has no code yet.
+
+/// The known deviations, as shipped with the program.
+pub const DEVIATIONS: &str = include_str!("../DEVIATIONS.md");
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn deviations_are_numbered_in_order() {
+        let rows = super::DEVIATIONS.lines().filter(|line| line.starts_with("| D"));
+        let numbers: Vec<usize> = rows.filter_map(|row| row[3..].split(' ').next()?.parse().ok()).collect();
+        assert!(!numbers.is_empty());
+        assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
+    }
+}

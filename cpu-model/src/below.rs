@@ -2,7 +2,7 @@
 
 use crate::counters::Structure;
 use crate::hierarchy::{Hierarchy, Missed, PendingFetch, Source, Who};
-use crate::tags::{EMPTY, HIT, key_of};
+use crate::slots::EMPTY;
 use sim_core::ids::{Line, PAGE_LINES};
 
 /// Outcome of an access behind the first level.
@@ -26,27 +26,46 @@ impl Hierarchy {
     }
 
     /// Reads a frame line through the second level and fills it. Only demand accesses count and prefetch.
-    pub fn below<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32, demand: bool) -> Below {
+    #[inline(always)]
+    pub fn below<const LEDGER: bool, const MULTI: bool, const DEMAND: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        physical: u32,
+    ) -> Below {
         let mode = who.mode.index();
         let part = &mut self.cores[core];
-        if demand {
+        if DEMAND {
             part.counters.modes[mode].references[Structure::L2.index()] += 1;
         }
-        let level = &mut part.l2[mode & self.shape.masks.l2];
-        let victim = if level.tags.is_recent(physical) { HIT } else { level.touch::<LEDGER>(physical, who.agent) };
-        let mut below = Below { latency: self.shape.l2_cycles, source: Source::L2, missed: 0, evictors: [0; 2] };
-        if victim != HIT {
-            if demand {
-                below.evictors[0] = level.evictor_of::<LEDGER>(physical);
-                below.missed = self.count_miss::<LEDGER>(core, who, Structure::L2, below.evictors[0]);
-            }
-            self.shared::<LEDGER, MULTI>(core, who, physical, demand, &mut below);
-            self.leave_l2::<LEDGER>(core, who, victim);
+        if !part.l2[mode & self.shape.masks.l2].hit(physical) {
+            return self.below_missed::<LEDGER, MULTI, DEMAND>(core, who, physical);
         }
         if MULTI {
             self.directory.add(physical, core);
         }
-        if victim != HIT && demand && self.shape.prefetch.l2_adjacent {
+        Below { latency: self.shape.l2_cycles, source: Source::L2, missed: 0, evictors: [0; 2] }
+    }
+
+    #[inline(never)]
+    fn below_missed<const LEDGER: bool, const MULTI: bool, const DEMAND: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        physical: u32,
+    ) -> Below {
+        let mut below = Below { latency: 0, source: Source::L3, missed: 0, evictors: [0; 2] };
+        let filled = self.cores[core].l2[who.mode.index() & self.shape.masks.l2].fill(physical, who.agent);
+        if DEMAND {
+            below.evictors[0] = filled.evictor;
+            below.missed = self.count_miss::<LEDGER>(core, who, Structure::L2, filled.evictor);
+        }
+        self.shared::<LEDGER, MULTI>(core, who, physical, DEMAND, &mut below);
+        self.leave_l2(core, who, filled.victim);
+        if MULTI {
+            self.directory.add(physical, core);
+        }
+        if DEMAND && self.shape.prefetch.l2_adjacent {
             self.prefetch_l2::<LEDGER, MULTI>(core, who, physical ^ 1);
         }
         below
@@ -66,13 +85,14 @@ impl Hierarchy {
         if demand {
             self.cores[core].counters.modes[who.mode.index()].references[Structure::L3.index()] += 1;
         }
-        let found = if self.is_victim() {
-            self.take_up::<LEDGER, MULTI>(core, who, physical, shared)
+        let evictor = if self.is_victim() {
+            self.take_up::<MULTI>(core, who, physical, shared)
         } else {
-            self.touch_inclusive::<LEDGER, MULTI>(core, who, physical, shared)
+            self.touch_inclusive::<MULTI>(core, who, physical, shared)
         };
-        if !found && demand {
-            below.evictors[1] = self.l3[shared].evictor_of::<LEDGER>(physical);
+        let found = evictor.is_none();
+        if let Some(evictor) = evictor.filter(|_| demand) {
+            below.evictors[1] = evictor;
             below.missed += self.count_miss::<LEDGER>(core, who, Structure::L3, below.evictors[1]);
         }
         below.source = if found { Source::L3 } else { Source::Memory };
@@ -86,41 +106,37 @@ impl Hierarchy {
         }
     }
 
-    fn touch_inclusive<const LEDGER: bool, const MULTI: bool>(
-        &mut self,
-        core: usize,
-        who: Who,
-        physical: u32,
-        shared: usize,
-    ) -> bool {
-        let victim = self.l3[shared].touch::<LEDGER>(physical, who.agent);
-        if victim != HIT && victim != EMPTY {
-            self.back_invalidate::<LEDGER, MULTI>(core, who, key_of(victim));
+    /// Returns the evictor of a miss.
+    fn touch_inclusive<const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32, shared: usize) -> Option<u16> {
+        let filled = self.l3[shared].touch(physical, who.agent)?;
+        if filled.victim != EMPTY {
+            self.back_invalidate::<MULTI>(core, who, filled.victim);
         }
-        victim == HIT
+        Some(filled.evictor)
     }
 
     /// A hit in a victim cache moves the line up, unless another core shares it. From then on it is absent here because of the agent
-    /// that took it up.
-    fn take_up<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32, shared: usize) -> bool {
-        if !self.l3[shared].tags.contains(physical) {
-            return false;
+    /// that took it up. Returns the evictor of a miss.
+    fn take_up<const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32, shared: usize) -> Option<u16> {
+        let state = self.l3[shared].state(physical);
+        if !state.is_present() {
+            return Some(state.evictor());
         }
         if MULTI && self.neighbour_holds(core, physical) {
-            self.l3[shared].tags.touch(physical);
+            self.l3[shared].used(state);
         } else {
-            self.l3[shared].take::<LEDGER>(physical, who.agent);
+            self.l3[shared].take(physical, who.agent);
         }
-        true
+        None
     }
 
     /// Brings a frame line into the second level unless it is there or another core has written it.
     pub fn prefetch_l2<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32) {
         let level = &self.cores[core].l2[who.mode.index() & self.shape.masks.l2];
-        if level.tags.contains(physical) || (MULTI && self.directory.other_owner(physical, core).is_some()) {
+        if level.contains(physical) || (MULTI && self.directory.other_owner(physical, core).is_some()) {
             return;
         }
-        self.below::<LEDGER, MULTI>(core, who, physical, false);
+        self.below_missed::<LEDGER, MULTI, false>(core, who, physical);
     }
 
     /// A data access reached the second level: the streamer may see a stream and run ahead of it.
@@ -130,29 +146,27 @@ impl Hierarchy {
         }
     }
 
-    /// Asks for the line after `line` when it lies in the same page. It arrives after the latency of where it was.
+    /// True when the line after `line` lies in the same page and is not in the first level: then it is prefetched.
     #[inline(always)]
-    pub fn prefetch_next_fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, now: u64) {
+    pub fn lacks_next_fetch(&self, core: usize, who: Who, line: Line) -> bool {
         let next = line.wrapping_add(1);
-        if next.is_multiple_of(PAGE_LINES) {
-            return;
-        }
         let level = &self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
-        if !level.tags.contains(next) {
-            self.start_next_fetch::<LEDGER, MULTI>(core, who, next, now);
-        }
+        // One condition: where pages end can't be predicted apart from it.
+        !level.contains(next) & !next.is_multiple_of(PAGE_LINES)
     }
 
-    fn start_next_fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, next: Line, now: u64) {
+    /// Asks for the line after `line`, which arrives after the latency of where it was.
+    #[inline(never)]
+    pub fn start_next_fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, now: u64) {
+        let next = line.wrapping_add(1);
         let physical = self.frames.physical(next);
         if MULTI && self.directory.other_owner(physical, core).is_some() {
             return;
         }
         let instance = who.mode.index() & self.shape.masks.l1i;
         let level = &mut self.cores[core].l1i[instance];
-        let evictor = level.evictor_of::<LEDGER>(next);
-        level.touch::<LEDGER>(next, who.agent);
-        let below = self.below::<LEDGER, MULTI>(core, who, physical, false);
+        let evictor = level.fill(next, who.agent).evictor;
+        let below = self.below::<LEDGER, MULTI, false>(core, who, physical);
         self.cores[core].pending =
             PendingFetch { line: next, ready_at: now + u64::from(below.latency), source: below.source, evictor };
     }

@@ -6,7 +6,8 @@
 
 use crate::machine::{BranchSpec, Replacement};
 use crate::paged::Paged;
-use crate::tags::{EMPTY, HIT, TagArray};
+use crate::level::State;
+use crate::slots::{EMPTY, Slots};
 use sim_core::ids::Line;
 
 /// One entry of the path-indexed table.
@@ -23,16 +24,14 @@ struct PathEntry {
 struct SourceLine {
     /// Where it went last time.
     target: Line,
-    /// Who took it out of the target buffer.
-    evictor: u16,
-    /// The target buffer holds it: the same as asking the buffer, without a search.
-    present: bool,
+    /// Its place in the target buffer, or who took it out.
+    state: State,
 }
 
 /// The branch structures of one core (and mode).
 #[derive(Clone, Debug)]
 pub(crate) struct BranchTables {
-    buffer: TagArray,
+    buffer: Slots,
     sources: Paged<SourceLine>,
     path_entries: Vec<PathEntry>,
     path: u32,
@@ -58,6 +57,20 @@ pub(crate) enum Prediction {
     Wrong(Mispredicted),
 }
 
+/// Place in a path-indexed table of so many entries, a power of two.
+#[inline(always)]
+fn path_slot(path: u32, source: Line, entries: usize) -> usize {
+    // Fibonacci hashing: the upper bits of the product depend on all bits of source and path.
+    let mixed = (source ^ path.rotate_left(16)).wrapping_mul(0x9e37_79b1);
+    (mixed >> 8) as usize & (entries - 1)
+}
+
+/// The path after a taken branch.
+#[inline(always)]
+fn path_after(path: u32, next: Line) -> u32 {
+    (path << 4) ^ next.wrapping_mul(0x85eb_ca6b) >> 12
+}
+
 impl BranchTables {
     pub fn new(spec: &BranchSpec) -> BranchTables {
         BranchTables::sized(spec.btb_entries, spec.btb_ways, spec.history_entries)
@@ -70,32 +83,25 @@ impl BranchTables {
 
     fn sized(entries: u32, ways: u32, path_entries: u32) -> BranchTables {
         BranchTables {
-            buffer: TagArray::new(entries, ways, Replacement::Lru),
-            sources: Paged::new(SourceLine { target: 0, evictor: 0, present: false }),
+            buffer: Slots::new(entries, ways, Replacement::Lru),
+            sources: Paged::new(SourceLine { target: 0, state: State::default() }),
             path_entries: vec![PathEntry::default(); path_entries as usize],
             path: 0,
         }
     }
 
-    #[inline(always)]
-    fn path_slot(&self, source: Line) -> usize {
-        // Fibonacci hashing: the upper bits of the product depend on all bits of source and path.
-        let mixed = (source ^ self.path.rotate_left(16)).wrapping_mul(0x9e37_79b1);
-        (mixed >> 8) as usize & (self.path_entries.len() - 1)
-    }
-
     /// Execution went from the end of `source` to `next`; learns from it.
-    #[inline]
+    #[inline(always)]
     pub fn follow(&mut self, source: Line, next: Line, agent: u16) -> Prediction {
         let taken = next != source.wrapping_add(1);
         let known = self.sources.get(source);
-        if !known.present && !taken {
+        if !known.state.is_present() && !taken {
             return Prediction::None;
         }
-        let prediction = if known.present {
+        let prediction = if known.state.is_present() {
             self.check_known(source, known.target, next, agent)
         } else {
-            Prediction::Wrong(Mispredicted { unknown: true, evictor: known.evictor })
+            Prediction::Wrong(Mispredicted { unknown: true, evictor: known.state.evictor() })
         };
         if taken {
             self.learn(source, known, next, agent);
@@ -103,25 +109,33 @@ impl BranchTables {
         prediction
     }
 
+    #[inline(always)]
     fn learn(&mut self, source: Line, known: SourceLine, next: Line, agent: u16) {
-        if !self.buffer.is_recent(source) {
-            let victim = self.buffer.touch(source);
-            if victim != HIT && victim != EMPTY {
-                let victim = self.sources.entry(victim);
-                victim.present = false;
-                victim.evictor = agent;
+        if known.state.is_present() {
+            self.buffer.used(known.state.slot());
+            if known.target != next {
+                self.sources.entry(source).target = next;
             }
+        } else {
+            self.enter(source, next, agent);
         }
-        if !known.present || known.target != next {
-            *self.sources.entry(source) = SourceLine { target: next, present: true, ..known };
+        self.path = path_after(self.path, next);
+    }
+
+    #[inline(never)]
+    fn enter(&mut self, source: Line, next: Line, agent: u16) {
+        let (slot, victim) = self.buffer.fill(source);
+        if victim != EMPTY {
+            self.sources.entry(victim).state = State::absent(agent);
         }
-        self.path = (self.path << 4) ^ next.wrapping_mul(0x85eb_ca6b) >> 12;
+        *self.sources.entry(source) = SourceLine { target: next, state: State::present(slot) };
     }
 
     /// The path table's entry counts when it belongs to this source; it is taken over only after a wrong prediction, so that
     /// branches that always go the same way do not crowd it.
+    #[inline(always)]
     fn check_known(&mut self, source: Line, target: Line, next: Line, agent: u16) -> Prediction {
-        let slot = self.path_slot(source);
+        let slot = path_slot(self.path, source, self.path_entries.len());
         let entry = self.path_entries[slot];
         let own = entry.source == source.wrapping_add(1);
         let predicted = if own { entry.next } else { target };
@@ -130,6 +144,44 @@ impl BranchTables {
         }
         self.path_entries[slot] = PathEntry { source: source.wrapping_add(1), next, writer: agent };
         Prediction::Wrong(Mispredicted { unknown: false, evictor: entry.writer })
+    }
+}
+
+/// A change of line for which nothing wrong is predicted.
+#[derive(Clone, Copy)]
+pub(crate) struct RightBranch {
+    state: State,
+    taken: bool,
+}
+
+impl RightBranch {
+    /// 1 for a right prediction, 0 where there was nothing to predict.
+    #[inline(always)]
+    pub fn predictions(self) -> u64 {
+        self.state.is_present().into()
+    }
+}
+
+impl BranchTables {
+    /// The change from the end of `source` to `next`; `None` when it would be predicted wrong. Changes nothing.
+    #[inline(always)]
+    pub fn right(&self, source: Line, next: Line) -> Option<RightBranch> {
+        let SourceLine { target, state } = self.sources.get(source);
+        let entry = &self.path_entries[path_slot(self.path, source, self.path_entries.len())];
+        let predicted = if entry.source == source.wrapping_add(1) { entry.next } else { target };
+        let taken = next != source.wrapping_add(1);
+        let right = if state.is_present() { predicted == next } else { !taken };
+        right.then_some(RightBranch { state, taken })
+    }
+
+    /// Learns from a right prediction as [`BranchTables::follow`] does.
+    #[inline(always)]
+    pub fn went(&mut self, source: Line, next: Line, branch: RightBranch) {
+        if branch.taken {
+            self.buffer.used(branch.state.slot());
+            self.sources.entry(source).target = next;
+            self.path = path_after(self.path, next);
+        }
     }
 }
 

@@ -88,23 +88,12 @@ impl Cpu {
         self.clocks[core.index()].clock
     }
 
-    /// A core begins to execute for a context: makes room for its agent, and forgets the recent pages when the mode changes.
-    pub(crate) fn enter(&mut self, core: usize, context: Context) {
+    /// A core begins to execute for a context: makes room for its agent.
+    pub(crate) fn enter(&mut self, context: Context) {
         let agent = usize::from(context.agent.0);
         if self.agents.len() <= agent {
             self.agents.resize(agent + 1, AgentCounters::default());
             self.machine_side.ledger.admit(context.agent);
-        }
-        if self.clocks[core].last_mode != Some(context.mode) {
-            self.clocks[core].last_mode = Some(context.mode);
-            self.forget_recent(core);
-        }
-    }
-
-    fn forget_recent(&mut self, core: usize) {
-        self.machine_side.cores[core].tlbs.forget_recent();
-        if let Some(alone) = &mut self.shadow_side {
-            alone.cores[core].tlbs.forget_recent();
         }
     }
 
@@ -122,7 +111,7 @@ impl Cpu {
     /// Work without lines: instructions at the base CPI.
     pub fn instructions(&mut self, core: CoreId, context: Context, count: u64) {
         let core = core.index();
-        self.enter(core, context);
+        self.enter(context);
         let started = self.clocks[core].clock;
         self.clocks[core].execute(&self.pace, context, count);
         self.leave(core, context, started, count);
@@ -144,7 +133,7 @@ impl Cpu {
     /// Lets cycles pass as work of a context.
     pub fn spend_work(&mut self, core: CoreId, context: Context, cause: Cause, cycles: Cycles) {
         let core = core.index();
-        self.enter(core, context);
+        self.enter(context);
         let started = self.clocks[core].clock;
         self.clocks[core].pass(Component::Work(context.domain, cause), cycles);
         self.clocks[core].serialise();
@@ -170,7 +159,6 @@ impl Cpu {
             }
         }
         self.clocks[core].serialise();
-        self.forget_recent(core);
         if kind.outer() == Mode::User {
             let isolated = mitigations && self.machine.facts.meltdown_affected;
             self.clocks[core].isolated = isolated;
@@ -181,8 +169,7 @@ impl Cpu {
     }
 
     fn flush_tlbs(&mut self, core: usize, keep_global: bool) {
-        let tlbs = &mut self.machine_side.cores[core].tlbs;
-        if self.options.ledger { tlbs.flush::<true>(keep_global) } else { tlbs.flush::<false>(keep_global) }
+        self.machine_side.cores[core].tlbs.flush(keep_global);
     }
 
     /// A CR3 write at a switch to another process: without PCID it flushes the entries that are not global; with page-table isolation
@@ -198,20 +185,15 @@ impl Cpu {
         let keep_global = !self.clocks[core].isolated;
         self.flush_tlbs(core, keep_global);
         if let Some(alone) = &mut self.shadow_side {
-            alone.cores[core].tlbs.flush::<false>(keep_global);
+            alone.cores[core].tlbs.flush(keep_global);
         }
     }
 
     /// INVLPG on one core: the page that holds the line leaves its TLBs.
     pub fn invalidate_page(&mut self, core: CoreId, line: Line) {
-        let tlbs = &mut self.machine_side.cores[core.index()].tlbs;
-        if self.options.ledger {
-            tlbs.invalidate::<true>(line)
-        } else {
-            tlbs.invalidate::<false>(line)
-        }
+        self.machine_side.cores[core.index()].tlbs.invalidate(line);
         if let Some(alone) = &mut self.shadow_side {
-            alone.cores[core.index()].tlbs.invalidate::<false>(line);
+            alone.cores[core.index()].tlbs.invalidate(line);
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::hierarchy::{Hierarchy, Who};
 use crate::machine::SharedPolicy;
 use crate::paged::Paged;
-use crate::tags::FLAG;
+use crate::slots::EMPTY;
 use sim_core::context::Agent;
 use sim_core::ids::Line;
 
@@ -66,14 +66,14 @@ impl Hierarchy {
     fn holds(&self, core: usize, line: Line, physical: u32) -> bool {
         let part = &self.cores[core];
         let at = |levels: &[crate::level::Level; 2], key: u32| {
-            levels.iter().any(|level| !level.tags.is_absent() && level.tags.contains(key))
+            levels.iter().any(|level| level.contains(key))
         };
         at(&part.l1d, line) || at(&part.l1i, line) || at(&part.l2, physical)
     }
 
     /// Takes the line out of the private caches of a core, or of those of one instance where modes are apart below as above.
     /// Returns whether it was there.
-    fn take_from_core<const LEDGER: bool>(
+    fn take_from_core(
         &mut self,
         core: usize,
         line: Line,
@@ -89,7 +89,7 @@ impl Hierarchy {
         {
             for (instance, level) in levels.iter_mut().enumerate() {
                 let spared = mask == 1 && only.is_some_and(|only| only != instance);
-                if !spared && level.take::<LEDGER>(key, agent).is_some() {
+                if !spared && level.take(key, agent) {
                     found = true;
                 }
             }
@@ -98,12 +98,12 @@ impl Hierarchy {
     }
 
     /// The inclusive last level lost a line: so do the private caches below it.
-    pub fn back_invalidate<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32) {
+    pub fn back_invalidate<const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32) {
         let line = self.frames.simulated(physical);
         let domain = self.domain(core);
         let only = (self.shape.masks.l3 == 1).then_some(who.mode.index());
         if !MULTI {
-            self.take_from_core::<LEDGER>(core, line, physical, who.agent, only);
+            self.take_from_core(core, line, physical, who.agent, only);
             return;
         }
         for other in self.directory.holders(physical) {
@@ -111,7 +111,7 @@ impl Hierarchy {
                 continue;
             }
             let agent = if other == core { who.agent } else { Agent::COHERENCE.0 };
-            self.take_from_core::<LEDGER>(other, line, physical, agent, only);
+            self.take_from_core(other, line, physical, agent, only);
             if only.is_some() {
                 // The other mode's caches may still hold the line.
                 continue;
@@ -132,8 +132,8 @@ impl Hierarchy {
         let part = &mut self.cores[owner];
         let mut written = false;
         for (levels, key) in [(&mut part.l1d, line), (&mut part.l2, physical)] {
-            for level in levels.iter_mut().filter(|level| !level.tags.is_absent()) {
-                written |= level.tags.set_flag(key, false);
+            for level in levels {
+                written |= level.set_flag(key, false) == Some(true);
             }
         }
         written.then(|| self.transfer_latency(core, owner))
@@ -157,17 +157,17 @@ impl Hierarchy {
     }
 
     /// A store makes the core the only holder. Returns the latency of the invalidations if another core held the line.
-    pub fn own<const LEDGER: bool>(&mut self, core: usize, line: Line, physical: u32) -> Option<u32> {
+    pub fn own(&mut self, core: usize, line: Line, physical: u32) -> Option<u32> {
         let mut latency = None;
         for other in self.directory.holders(physical) {
-            if other != core && self.take_from_core::<LEDGER>(other, line, physical, Agent::COHERENCE.0, None) {
+            if other != core && self.take_from_core(other, line, physical, Agent::COHERENCE.0, None) {
                 latency = latency.max(Some(self.transfer_latency(core, other)));
             }
         }
         let mine = self.domain(core) * 2;
         for (index, level) in self.l3.iter_mut().enumerate() {
             if index / 2 * 2 != mine {
-                level.take::<LEDGER>(physical, Agent::COHERENCE.0);
+                level.take(physical, Agent::COHERENCE.0);
             }
         }
         *self.directory.sharers.entry(physical) = 1 << core;
@@ -182,24 +182,23 @@ impl Hierarchy {
     }
 
     /// A dirty line leaves the first-level data cache: the second level has the newest copy from now on.
-    pub fn write_back<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) {
+    pub fn write_back(&mut self, core: usize, who: Who, line: Line) {
         let physical = self.frames.physical(line);
         let level = &mut self.cores[core].l2[who.mode.index() & self.shape.masks.l2];
-        if level.tags.tag(physical).is_some() {
-            level.tags.set_flag(physical, true);
+        if level.set_flag(physical, true).is_some() {
             return;
         }
-        let victim = level.touch::<LEDGER>(physical, who.agent);
-        level.tags.flag_recent(physical);
-        self.leave_l2::<LEDGER>(core, who, victim);
+        let filled = level.fill(physical, who.agent);
+        level.set_flag(physical, true);
+        self.leave_l2(core, who, filled.victim);
     }
 
     /// Where a line goes that the second level gave up: into a victim last level, else nowhere.
-    pub fn leave_l2<const LEDGER: bool>(&mut self, core: usize, who: Who, victim: u32) {
-        if victim == crate::tags::EMPTY || !self.is_victim() {
+    pub fn leave_l2(&mut self, core: usize, who: Who, victim: u32) {
+        if victim == EMPTY || !self.is_victim() {
             return;
         }
         let shared = self.domain(core) * 2 + (who.mode.index() & self.shape.masks.l3);
-        self.l3[shared].touch::<LEDGER>(victim & !FLAG, who.agent);
+        self.l3[shared].touch(victim, who.agent);
     }
 }

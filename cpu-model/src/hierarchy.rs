@@ -1,15 +1,14 @@
 //! All structures of all cores, without time: caches, TLBs, branch tables, prefetchers and the directory between cores.
 //! The same type serves the machine itself and the shadow, where each mode has structures of its own.
 
-use crate::branch::{BranchTables, Mispredicted, Prediction};
+use crate::branch::{BranchTables, Prediction};
 use crate::counters::{Counters, Structure};
 use crate::directory::Directory;
 use crate::frames::Frames;
 use crate::ledger::Ledger;
-use crate::level::Level;
+use crate::level::{Filled, Level};
 use crate::machine::{CacheSpec, Machine, PrefetchSpec, SharedPolicy, WalkSpec};
 use crate::prefetch::Streams;
-use crate::tags::{FLAG, HIT, key_of};
 use crate::tlb::TlbSet;
 use sim_core::context::Context;
 use sim_core::ids::{LINE_BYTES, Line, Mode};
@@ -208,18 +207,19 @@ impl Hierarchy {
     pub fn fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, now: u64) -> Option<Access> {
         let part = &mut self.cores[core];
         let level = &mut part.l1i[who.mode.index() & self.shape.masks.l1i];
-        if !level.tags.is_recent(line) && level.touch::<LEDGER>(line, who.agent) != HIT {
+        if !level.hit(line) {
             return Some(self.fetch_missed::<LEDGER, MULTI>(core, who, line));
         }
         if part.pending.line == line { self.late_prefetch::<LEDGER>(core, who, now) } else { None }
     }
 
+    #[inline(always)]
     fn fetch_missed<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Access {
-        let level = &self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
-        let evictor = level.evictor_of::<LEDGER>(line);
+        let level = &mut self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
+        let evictor = level.fill(line, who.agent).evictor;
         let missed = self.count_miss::<LEDGER>(core, who, Structure::L1i, evictor);
         let physical = self.frames.physical(line);
-        let below = self.below::<LEDGER, MULTI>(core, who, physical, true);
+        let below = self.below::<LEDGER, MULTI, true>(core, who, physical);
         Access {
             latency: below.latency,
             source: below.source,
@@ -241,7 +241,7 @@ impl Hierarchy {
     }
 
     /// The first level for data. `None`: there, and for a store owned.
-    #[inline(always)]
+    #[inline]
     pub fn data<const LEDGER: bool, const MULTI: bool>(
         &mut self,
         core: usize,
@@ -250,25 +250,17 @@ impl Hierarchy {
         store: bool,
     ) -> Option<Access> {
         let level = &mut self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d];
-        if !level.tags.is_recent(line) {
-            let victim = level.touch::<LEDGER>(line, who.agent);
-            if victim != HIT {
-                return Some(self.data_missed::<LEDGER, MULTI>(core, who, line, store, victim));
-            }
+        if !level.hit(line) {
+            return Some(self.data_missed::<LEDGER, MULTI>(core, who, line, store));
         }
-        // One condition that is nearly never true: whether an op is a store can't be predicted.
-        let owned = level.tags.recent_tag(line) & FLAG != 0;
-        if store & !owned { self.first_store::<LEDGER, MULTI>(core, who, line) } else { None }
+        let first_store = store && level.set_flag(line, true) == Some(false);
+        if MULTI && first_store { self.first_store(core, line) } else { None }
     }
 
     /// A store to a line that is there, but that this core has not written since it came.
-    fn first_store<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Option<Access> {
-        self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d].tags.flag_recent(line);
-        if !MULTI {
-            return None;
-        }
+    fn first_store(&mut self, core: usize, line: Line) -> Option<Access> {
         let physical = self.frames.physical(line);
-        let latency = self.own::<LEDGER>(core, line, physical)?;
+        let latency = self.own(core, line, physical)?;
         Some(Access { latency, source: Source::Transfer, missed: 0, evictors: [0; 3] })
     }
 
@@ -278,23 +270,22 @@ impl Hierarchy {
         who: Who,
         line: Line,
         store: bool,
-        victim: u32,
     ) -> Access {
         let instance = who.mode.index() & self.shape.masks.l1d;
-        let evictor = self.cores[core].l1d[instance].evictor_of::<LEDGER>(line);
+        let Filled { evictor, victim, victim_flag } = self.cores[core].l1d[instance].fill(line, who.agent);
         let missed = self.count_miss::<LEDGER>(core, who, Structure::L1d, evictor);
         // Before anything else moves: afterwards an inclusive last level may have dropped the victim.
-        if victim & FLAG != 0 {
-            self.write_back::<LEDGER, MULTI>(core, who, key_of(victim));
+        if victim_flag {
+            self.write_back(core, who, victim);
         }
         let physical = self.frames.physical(line);
-        let mut below = self.below::<LEDGER, MULTI>(core, who, physical, true);
+        let mut below = self.below::<LEDGER, MULTI, true>(core, who, physical);
         if self.shape.prefetch.data_streamer {
             self.stream::<LEDGER, MULTI>(core, who, physical);
         }
         if store {
-            self.cores[core].l1d[instance].tags.set_flag(line, true);
-            if MULTI && let Some(latency) = self.own::<LEDGER>(core, line, physical) {
+            self.cores[core].l1d[instance].set_flag(line, true);
+            if MULTI && let Some(latency) = self.own(core, line, physical) {
                 below.latency = below.latency.max(latency);
                 below.source = Source::Transfer;
             }
@@ -307,22 +298,9 @@ impl Hierarchy {
         }
     }
 
-    /// Follows a change of line; `None` when it was predicted right or had nothing to predict.
+    /// Follows a change of line.
     #[inline(always)]
-    pub fn branch<const LEDGER: bool>(&mut self, core: usize, who: Who, from: Line, to: Line) -> Option<Mispredicted> {
-        let mode = who.mode.index();
-        let part = &mut self.cores[core];
-        match part.branch[mode & self.shape.masks.branch].follow(from, to, who.agent) {
-            Prediction::None => None,
-            Prediction::Right => {
-                part.counters.modes[mode].references[Structure::Branch.index()] += 1;
-                None
-            }
-            Prediction::Wrong(wrong) => {
-                part.counters.modes[mode].references[Structure::Branch.index()] += 1;
-                self.count_miss::<LEDGER>(core, who, Structure::Branch, wrong.evictor);
-                Some(wrong)
-            }
-        }
+    pub fn branch(&mut self, core: usize, who: Who, from: Line, to: Line) -> Prediction {
+        self.cores[core].branch[who.mode.index() & self.shape.masks.branch].follow(from, to, who.agent)
     }
 }

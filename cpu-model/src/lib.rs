@@ -7,12 +7,12 @@
 //! | file | idea |
 //! |---|---|
 //! | `machine`, `machine_check`, `error` | the RON description, its limits, what can be wrong |
-//! | `tags`, `level`, `paged` | set-associative arrays, who pushed an absent key out, sparse tables |
+//! | `level`, `slots`, `order`, `paged` | set-associative structures: where a key is or who pushed it out, what goes next, sparse tables |
 //! | `frames` | pages, frames, page-table lines |
 //! | `hierarchy`, `below`, `directory`, `tlb`, `branch`, `prefetch` | the structures, without time |
 //! | `timing`, `crossing` | what waits for what |
 //! | `ledger`, `shadow`, `counters` | what is counted |
-//! | `cpu`, `run` | the interface and the hot loop |
+//! | `cpu`, `run`, `hits` | the interface, what executes one op, the loop over ops that hit everywhere |
 
 mod below;
 mod branch;
@@ -22,16 +22,18 @@ mod crossing;
 mod directory;
 mod error;
 mod frames;
+mod hits;
 mod hierarchy;
 mod ledger;
 mod level;
 mod machine;
 mod machine_check;
+mod order;
 mod paged;
 mod prefetch;
 mod run;
 mod shadow;
-mod tags;
+mod slots;
 mod timing;
 mod tlb;
 

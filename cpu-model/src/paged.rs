@@ -1,54 +1,50 @@
 //! Tables over the 2^31 line keys, allocated one chunk at a time when something is first written there.
 
-use crate::tags::EMPTY;
-
-/// Entries in a chunk: the lines of 2 MiB.
-const CHUNK_BITS: u32 = 15;
+/// Entries in a chunk: the lines of 512 KiB. Sparse memories cost as much as a chunk for each place that is touched.
+const CHUNK_BITS: u32 = 13;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// A sparse table with a default value for what was never written.
 #[derive(Clone, Debug)]
 pub struct Paged<T> {
-    /// Chunk number -> 1 + place of its values; 0: nothing there yet.
-    places: Vec<u32>,
-    values: Vec<T>,
+    chunks: Vec<Option<Box<[T; CHUNK]>>>,
     default: T,
 }
 
 impl<T: Copy> Paged<T> {
     /// An empty table.
     pub fn new(default: T) -> Self {
-        Paged { places: Vec::new(), values: Vec::new(), default }
+        Paged { chunks: Vec::new(), default }
     }
 
     /// The value of a key.
-    #[inline]
+    #[inline(always)]
     pub fn get(&self, key: u32) -> T {
-        match self.places.get((key >> CHUNK_BITS) as usize) {
-            Some(&place) if place != 0 => self.values[(place as usize - 1) * CHUNK + (key as usize & (CHUNK - 1))],
+        match self.chunks.get((key >> CHUNK_BITS) as usize) {
+            Some(Some(chunk)) => chunk[key as usize % CHUNK],
             _ => self.default,
         }
     }
 
     /// The place of a key's value, for change.
-    #[inline]
+    #[inline(always)]
     pub fn entry(&mut self, key: u32) -> &mut T {
-        debug_assert!(key < EMPTY);
-        let chunk = (key >> CHUNK_BITS) as usize;
-        if self.places.get(chunk).is_none_or(|place| *place == 0) {
-            self.allocate(chunk);
+        debug_assert!(key < 1 << 31);
+        let number = (key >> CHUNK_BITS) as usize;
+        if number >= self.chunks.len() {
+            self.lengthen(number);
         }
-        let place = self.places[chunk] as usize - 1;
-        &mut self.values[place * CHUNK + (key as usize & (CHUNK - 1))]
+        let chunk = self.chunks[number].get_or_insert_with(
+            #[cold]
+            || Box::new([self.default; CHUNK]),
+        );
+        &mut chunk[key as usize % CHUNK]
     }
 
     #[cold]
-    fn allocate(&mut self, chunk: usize) {
-        if self.places.len() <= chunk {
-            self.places.resize(chunk + 1, 0);
-        }
-        self.places[chunk] = (self.values.len() / CHUNK) as u32 + 1;
-        self.values.resize(self.values.len() + CHUNK, self.default);
+    #[inline(never)]
+    fn lengthen(&mut self, number: usize) {
+        self.chunks.resize_with(number + 1, || None);
     }
 }
 

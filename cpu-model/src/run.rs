@@ -1,9 +1,11 @@
-//! The hot loop: ops through the structures, with the clock behind them.
+//! One op after the other through the structures, with the clock behind them.
 //!
 //! Compiled once for each combination of ledger, shadow and more than one core, so that what a run does not ask for costs nothing.
 
+use crate::branch::{Mispredicted, Prediction};
 use crate::counters::Structure;
 use crate::cpu::{Cpu, CpuOptions};
+use crate::hits::Stop;
 use crate::hierarchy::{Access, Missed, NOWHERE, Who, one_miss};
 use crate::shadow::Shadow;
 use crate::tlb::Translation;
@@ -11,12 +13,35 @@ use sim_core::block::{Binding, Op, OpKind};
 use sim_core::context::Context;
 use sim_core::ids::{CoreId, Cycles, Line};
 
-/// Counts that are booked once per slice.
-#[derive(Default)]
-struct Slice {
-    instructions: u64,
-    fetches: u64,
-    data: u64,
+/// Who executes a slice, and what is booked only when somebody asks or at its end.
+pub(crate) struct Slice {
+    pub core: usize,
+    context: Context,
+    pub who: Who,
+    /// Clock at which the budget is used up.
+    until: Cycles,
+    /// Thousandths of a cycle for each instruction at the base CPI.
+    pub cpi_milli: u64,
+    /// Thousandths of a cycle that were executed and that the clock does not show yet.
+    pub milli: u64,
+    /// So many of them use up the budget.
+    pub milli_most: u64,
+    pub instructions: u64,
+    /// Instructions that the clock knows of.
+    settled: u64,
+    pub last_line: Line,
+    pub fetches: u64,
+    pub data: u64,
+    pub branches: u64,
+}
+
+impl Slice {
+    /// Instructions of a fetch.
+    #[inline(always)]
+    pub fn executed(&mut self, count: u16) {
+        self.instructions += u64::from(count);
+        self.milli += u64::from(count) * self.cpi_milli;
+    }
 }
 
 fn missed_of(access: &Option<Access>) -> Missed {
@@ -55,63 +80,131 @@ impl Cpu {
         binding: &Binding,
         budget: Cycles,
     ) -> usize {
-        self.enter(core, context);
-        let who = Who::new(context);
-        let started = self.clocks[core].clock;
+        self.enter(context);
+        let clock = &self.clocks[core];
+        let started = clock.clock;
         let until = started.saturating_add(budget);
-        let mut slice = Slice::default();
+        let mut slice = Slice {
+            core,
+            context,
+            who: Who::new(context),
+            until,
+            cpi_milli: self.pace.base_cpi_milli(context),
+            milli: 0,
+            milli_most: clock.milli_until(until),
+            instructions: 0,
+            settled: 0,
+            last_line: clock.last_line,
+            fetches: 0,
+            data: 0,
+            branches: 0,
+        };
         let mut executed = 0;
-        for op in ops {
+        while executed < ops.len() {
+            let mut stop = Stop::Before;
+            if !SHADOW {
+                (executed, stop) = self.run_hits::<MULTI>(&mut slice, ops, executed, binding);
+            }
+            let Some(op) = ops.get(executed).filter(|_| stop != Stop::Budget) else { break };
             let line = binding.line(*op);
-            match op.kind {
-                OpKind::Fetch => {
-                    slice.fetches += 1;
-                    slice.instructions += u64::from(op.count);
-                    self.fetch_op::<LEDGER, SHADOW, MULTI>(core, context, who, line, op.count);
+            match (stop, op.kind) {
+                (Stop::Fetch, _) => self.fetch_rest::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.count),
+                (Stop::Prefetch, _) => {
+                    self.start_prefetch::<LEDGER, MULTI>(&mut slice, line);
+                    slice.executed(op.count);
                 }
-                OpKind::Load | OpKind::Store => {
-                    slice.data += 1;
-                    self.data_op::<LEDGER, SHADOW, MULTI>(core, context, who, line, op.kind == OpKind::Store);
+                (Stop::Data, _) => self.data_rest::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.kind == OpKind::Store),
+                (_, OpKind::Fetch) => self.fetch_op::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.count),
+                (_, OpKind::Load | OpKind::Store) => {
+                    self.data_op::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.kind == OpKind::Store);
                 }
-                OpKind::Copy => self.clocks[core].begin_copy(&self.pace, context, op.count),
+                (_, OpKind::Copy) => {
+                    self.settle(&mut slice);
+                    self.clocks[core].begin_copy(&self.pace, context, op.count);
+                    self.renew(&mut slice);
+                }
             }
             executed += 1;
-            if self.clocks[core].clock >= until {
+            if slice.milli >= slice.milli_most {
                 break;
             }
         }
-        self.book(core, context, started, slice);
+        self.book(slice, started);
         executed
     }
 
-    fn book(&mut self, core: usize, context: Context, started: Cycles, slice: Slice) {
-        self.leave(core, context, started, slice.instructions);
-        let references = &mut self.machine_side.cores[core].counters.modes[context.mode.index()].references;
+    /// Shows the clock what was executed: before it is read or advanced by anything else.
+    #[inline(always)]
+    fn settle(&mut self, slice: &mut Slice) {
+        self.clocks[slice.core].advance(slice.context, slice.instructions - slice.settled, slice.milli);
+        slice.settled = slice.instructions;
+        slice.milli = 0;
+    }
+
+    /// The clock was advanced: less is left of the budget.
+    #[inline(always)]
+    fn renew(&self, slice: &mut Slice) {
+        slice.milli_most = self.clocks[slice.core].milli_until(slice.until);
+    }
+
+    fn book(&mut self, mut slice: Slice, started: Cycles) {
+        self.settle(&mut slice);
+        self.clocks[slice.core].last_line = slice.last_line;
+        self.leave(slice.core, slice.context, started, slice.instructions);
+        let references = &mut self.machine_side.cores[slice.core].counters.modes[slice.context.mode.index()].references;
         references[Structure::L1i.index()] += slice.fetches;
         references[Structure::Itlb.index()] += slice.fetches;
         references[Structure::L1d.index()] += slice.data;
         references[Structure::Dtlb.index()] += slice.data;
+        references[Structure::Branch.index()] += slice.branches;
     }
 
     /// A fetch: the branch that led here, translation, the line, its instructions, and the prefetch of the next line.
-    #[inline(always)]
-    fn fetch_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
-        &mut self,
-        core: usize,
-        context: Context,
-        who: Who,
-        line: Line,
-        instructions: u16,
-    ) {
-        let last = self.clocks[core].last_line;
+    #[inline(never)]
+    fn fetch_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, count: u16) {
+        let last = slice.last_line;
+        slice.fetches += 1;
         if line != last {
-            self.clocks[core].last_line = line;
-            self.clocks[core].end_copy();
+            slice.last_line = line;
+            self.clocks[slice.core].end_copy();
             if last != NOWHERE {
-                self.branch::<LEDGER, SHADOW>(core, context, who, last, line);
+                self.branch::<LEDGER, SHADOW>(slice, last, line);
             }
         }
-        self.translate::<LEDGER, SHADOW, MULTI, true>(core, context, who, line);
+        self.translate::<LEDGER, SHADOW, MULTI, true>(slice, line);
+        if line != last {
+            self.fetch_rest::<LEDGER, SHADOW, MULTI>(slice, line, count);
+        } else {
+            self.settle(slice);
+            self.fetch_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line);
+            self.renew(slice);
+            slice.executed(count);
+        }
+    }
+
+    /// What is left of a fetch of another line than the last one after its translation.
+    #[inline(always)]
+    fn fetch_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, count: u16) {
+        self.settle(slice);
+        // The next line is asked for when the fetch begins.
+        let now = self.clocks[slice.core].clock;
+        self.fetch_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line);
+        self.renew(slice);
+        if self.machine_side.shape.prefetch.instruction_next_line {
+            self.prefetch_next::<LEDGER, SHADOW, MULTI>(slice.core, slice.who, line, now);
+        }
+        slice.executed(count);
+    }
+
+    /// A fetch that misses, or one that the shadow sees.
+    #[inline(never)]
+    fn fetch_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        context: Context,
+        core: usize,
+        who: Who,
+        line: Line,
+    ) {
         let now = self.clocks[core].clock;
         let access = self.machine_side.fetch::<LEDGER, MULTI>(core, who, line, now);
         if SHADOW
@@ -122,38 +215,69 @@ impl Cpu {
             self.tally.compare(who.mode, line, missed_of(&access), missed_of(&alone));
         }
         if let Some(access) = access {
-            self.wait_for_fetch::<LEDGER>(core, context, who, &access);
-        }
-        if self.machine_side.shape.prefetch.instruction_next_line && line != last {
-            self.machine_side.prefetch_next_fetch::<LEDGER, MULTI>(core, who, line, now);
-            if SHADOW
-                && self.tally.takes(line.wrapping_add(1))
-                && let Some(alone) = &mut self.shadow_side
-            {
-                alone.prefetch_next_fetch::<false, MULTI>(core, who, line, now);
+            let stalls = self.clocks[core].wait_for_fetch(&self.pace, context, &access);
+            if LEDGER {
+                self.charge(who, Structure::L1i, &access, stalls);
             }
         }
-        self.clocks[core].execute(&self.pace, context, u64::from(instructions));
     }
 
-    fn wait_for_fetch<const LEDGER: bool>(&mut self, core: usize, context: Context, who: Who, access: &Access) {
-        let stalls = self.clocks[core].wait_for_fetch(&self.pace, context, access);
-        if LEDGER {
-            self.charge(who, Structure::L1i, access, stalls);
+    /// The prefetch of the line after a fetched one.
+    #[inline(always)]
+    fn prefetch_next<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        core: usize,
+        who: Who,
+        line: Line,
+        now: Cycles,
+    ) {
+        if self.machine_side.lacks_next_fetch(core, who, line) {
+            self.machine_side.start_next_fetch::<LEDGER, MULTI>(core, who, line, now);
         }
+        if SHADOW
+            && self.tally.takes(line.wrapping_add(1))
+            && let Some(alone) = &mut self.shadow_side
+            && alone.lacks_next_fetch(core, who, line)
+        {
+            alone.start_next_fetch::<false, MULTI>(core, who, line, now);
+        }
+    }
+
+    /// The prefetch of the line after a fetched one that is known to be absent.
+    #[inline(always)]
+    fn start_prefetch<const LEDGER: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line) {
+        self.settle(slice);
+        let now = self.clocks[slice.core].clock;
+        self.machine_side.start_next_fetch::<LEDGER, MULTI>(slice.core, slice.who, line, now);
+        self.renew(slice);
     }
 
     /// A load or a store: translation, then the line.
+    #[inline(never)]
+    fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, store: bool) {
+        self.translate::<LEDGER, SHADOW, MULTI, false>(slice, line);
+        self.data_rest::<LEDGER, SHADOW, MULTI>(slice, line, store);
+    }
+
+    /// What is left of a load or a store after its translation.
     #[inline(always)]
-    fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+    fn data_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, store: bool) {
+        slice.data += 1;
+        self.settle(slice);
+        self.data_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line, store);
+        self.renew(slice);
+    }
+
+    /// A data access that misses or has to be the first owner, or one that the shadow sees.
+    #[inline(never)]
+    fn data_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
         &mut self,
-        core: usize,
         context: Context,
+        core: usize,
         who: Who,
         line: Line,
         store: bool,
     ) {
-        self.translate::<LEDGER, SHADOW, MULTI, false>(core, context, who, line);
         let access = self.machine_side.data::<LEDGER, MULTI>(core, who, line, store);
         if SHADOW
             && self.tally.takes(line)
@@ -162,20 +286,15 @@ impl Cpu {
             let alone = alone.data::<false, MULTI>(core, who, line, store);
             self.tally.compare(who.mode, line, missed_of(&access), missed_of(&alone));
         }
-        if let Some(access) = access {
-            self.wait_for_data::<LEDGER>(core, context, who, &access, store);
-        }
-    }
-
-    fn wait_for_data<const LEDGER: bool>(&mut self, core: usize, context: Context, who: Who, access: &Access, store: bool) {
+        let Some(access) = access else { return };
         let clock = &mut self.clocks[core];
         let stalls = if store {
-            clock.wait_for_ownership(&self.pace, context, access)
+            clock.wait_for_ownership(&self.pace, context, &access)
         } else {
-            clock.wait_for_load(&self.pace, context, access)
+            clock.wait_for_load(&self.pace, context, &access)
         };
         if LEDGER {
-            self.charge(who, Structure::L1d, access, stalls);
+            self.charge(who, Structure::L1d, &access, stalls);
         }
     }
 
@@ -189,42 +308,64 @@ impl Cpu {
         }
     }
 
+    /// A change of line that may be a branch.
     #[inline(always)]
-    fn branch<const LEDGER: bool, const SHADOW: bool>(&mut self, core: usize, context: Context, who: Who, from: Line, to: Line) {
-        let wrong = self.machine_side.branch::<LEDGER>(core, who, from, to);
+    fn branch<const LEDGER: bool, const SHADOW: bool>(&mut self, slice: &mut Slice, from: Line, to: Line) {
+        let Slice { core, who, .. } = *slice;
+        let prediction = self.machine_side.branch(core, who, from, to);
         if SHADOW && let Some(alone) = &mut self.shadow_side {
-            let missed = |wrong: bool| if wrong { one_miss(Structure::Branch) } else { 0 };
-            let alone = alone.branch::<false>(core, who, from, to);
-            self.tally.compare(who.mode, from, missed(wrong.is_some()), missed(alone.is_some()));
+            let missed = |side: Prediction| if matches!(side, Prediction::Wrong(_)) { one_miss(Structure::Branch) } else { 0 };
+            let alone = alone.branch(core, who, from, to);
+            self.tally.compare(who.mode, from, missed(prediction), missed(alone));
         }
-        if let Some(wrong) = wrong {
-            let cycles = self.clocks[core].wait_for_branch(&self.pace, context, wrong);
-            if LEDGER {
-                self.machine_side.ledger.stall(Structure::Branch, who.mode, wrong.evictor, cycles);
-            }
+        slice.branches += u64::from(prediction != Prediction::None);
+        if let Prediction::Wrong(wrong) = prediction {
+            self.settle(slice);
+            self.mispredict::<LEDGER>(slice.context, core, who, wrong);
+            self.renew(slice);
+        }
+    }
+
+    #[inline(never)]
+    fn mispredict<const LEDGER: bool>(&mut self, context: Context, core: usize, who: Who, wrong: Mispredicted) {
+        self.machine_side.count_miss::<LEDGER>(core, who, Structure::Branch, wrong.evictor);
+        let cycles = self.clocks[core].wait_for_branch(&self.pace, context, wrong);
+        if LEDGER {
+            self.machine_side.ledger.stall(Structure::Branch, who.mode, wrong.evictor, cycles);
         }
     }
 
     #[inline(always)]
     fn translate<const LEDGER: bool, const SHADOW: bool, const MULTI: bool, const FETCH: bool>(
         &mut self,
-        core: usize,
-        context: Context,
-        who: Who,
+        slice: &mut Slice,
         line: Line,
     ) {
-        let translation = self.machine_side.translate::<LEDGER, MULTI, FETCH>(core, who, line);
-        if SHADOW {
-            self.translate_alone::<MULTI, FETCH>(core, who, line, translation.as_ref());
-        }
-        if let Some(translation) = translation {
-            self.wait_for_translation::<LEDGER>(core, context, who, &translation);
+        let Slice { core, who, .. } = *slice;
+        let hit = self.machine_side.page_hits::<FETCH>(core, who, line);
+        if SHADOW || !hit {
+            self.settle(slice);
+            self.translate_slowly::<LEDGER, SHADOW, MULTI, FETCH>(slice.context, core, who, line, hit);
+            self.renew(slice);
         }
     }
 
-    #[cold]
-    fn wait_for_translation<const LEDGER: bool>(&mut self, core: usize, context: Context, who: Who, translation: &Translation) {
-        let [front, second] = self.clocks[core].wait_for_translation(&self.pace, context, translation);
+    /// A translation that misses, or one that the shadow sees.
+    #[inline(never)]
+    fn translate_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool, const FETCH: bool>(
+        &mut self,
+        context: Context,
+        core: usize,
+        who: Who,
+        line: Line,
+        hit: bool,
+    ) {
+        let translation = (!hit).then(|| self.machine_side.translate::<LEDGER, MULTI, FETCH>(core, who, line));
+        if SHADOW {
+            self.translate_alone::<MULTI, FETCH>(core, who, line, translation.as_ref());
+        }
+        let Some(translation) = translation else { return };
+        let [front, second] = self.clocks[core].wait_for_translation(&self.pace, context, &translation);
         if LEDGER {
             let ledger = &mut self.machine_side.ledger;
             ledger.stall(translation.front, who.mode, translation.front_evictor, front);
@@ -236,7 +377,6 @@ impl Cpu {
 
     /// The shadow's translation of the same line. Walks of one line read the same page-table lines, the leaf first, so that the reads of
     /// both sides compare one by one.
-    #[inline(always)]
     fn translate_alone<const MULTI: bool, const FETCH: bool>(
         &mut self,
         core: usize,
@@ -245,7 +385,8 @@ impl Cpu {
         machine: Option<&Translation>,
     ) {
         let Some(alone) = &mut self.shadow_side else { return };
-        let alone = alone.translate::<false, MULTI, FETCH>(core, who, line);
+        let hit = alone.page_hits::<FETCH>(core, who, line);
+        let alone = (!hit).then(|| alone.translate::<false, MULTI, FETCH>(core, who, line));
         if machine.is_none() && alone.is_none() {
             return;
         }

@@ -10,7 +10,7 @@ use crate::hierarchy::{Access, NOWHERE, Source, one_miss};
 use crate::machine::Machine;
 use crate::tlb::Translation;
 use sim_core::context::Context;
-use sim_core::ids::{Cycles, Line, Mode};
+use sim_core::ids::{Cycles, Line};
 use sim_core::stack::{Cause, Component, CycleStack};
 
 /// What timing needs of the machine description and the program; arrays by [`Context::code_index`].
@@ -49,6 +49,12 @@ impl Pace {
             copy_line_cycles: machine.copy.line_cycles.into(),
         }
     }
+
+    /// Thousandths of a cycle for each instruction of a context.
+    #[inline]
+    pub fn base_cpi_milli(&self, context: Context) -> u64 {
+        self.base_cpi_milli[context.code_index()].into()
+    }
 }
 
 /// The miss that others hide behind: the longest one of the last window of instructions.
@@ -69,7 +75,6 @@ pub(crate) struct CoreClock {
     pub stack: CycleStack,
     /// Line of the last fetch; [`NOWHERE`] after a crossing.
     pub last_line: Line,
-    pub last_mode: Option<Mode>,
     /// The last crossing with mitigations on isolated page tables: no TLB entry is global.
     pub isolated: bool,
     /// Instructions executed, plus the steps of copies: places in the window are distances between positions.
@@ -120,7 +125,6 @@ impl CoreClock {
             opened_at: 0,
             stack: CycleStack::default(),
             last_line: NOWHERE,
-            last_mode: None,
             isolated: false,
             position: 0,
             serialised_at: 0,
@@ -140,12 +144,24 @@ impl CoreClock {
     }
 
     /// Executes instructions at the base CPI.
-    #[inline(always)]
     pub fn execute(&mut self, pace: &Pace, context: Context, instructions: u64) {
+        self.advance(context, instructions, instructions * pace.base_cpi_milli(context));
+    }
+
+    /// Executes instructions that take so many thousandths of a cycle at the base CPI. Since the remainder is carried on, it does not
+    /// matter whether they come one by one or together.
+    #[inline(always)]
+    pub fn advance(&mut self, context: Context, instructions: u64, milli: u64) {
         self.position += instructions;
-        let milli = instructions * u64::from(pace.base_cpi_milli[context.code_index()]) + u64::from(self.base_carry);
+        let milli = milli + u64::from(self.base_carry);
         self.base_carry = (milli % 1000) as u32;
         self.pass(Component::Work(context.domain, Cause::Base), milli / 1000);
+    }
+
+    /// Least number of thousandths of a cycle at the base CPI after which the clock shows `until`.
+    #[inline(always)]
+    pub fn milli_until(&self, until: Cycles) -> u64 {
+        until.saturating_sub(self.clock).saturating_mul(1000).saturating_sub(self.base_carry.into())
     }
 
     /// A new fetch ends whatever string copy went on.

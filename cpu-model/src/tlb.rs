@@ -4,11 +4,11 @@
 //! says that it is global: a kernel page, which survives a switch of address spaces on a kernel without page-table isolation.
 
 use crate::counters::Structure;
-use crate::frames::table_line;
+use crate::frames::{Frames, table_line};
 use crate::hierarchy::{Hierarchy, Missed, NOWHERE, Who};
-use crate::level::Level;
+use crate::level::{Filled, Level};
 use crate::machine::{Holds, Machine, Replacement, TlbSpec};
-use crate::tags::{FLAG, HIT, TagArray};
+use crate::slots::EMPTY;
 use sim_core::ids::{CHUNK_LINES, Line, PAGE_LINES};
 
 /// Distinguishes a 2 MiB page's key; pages of 4 KiB need 24 bits.
@@ -17,27 +17,40 @@ const LARGE_KEY: u32 = 1 << 24;
 /// A first-level TLB: one array for 4 KiB pages, which may hold 2 MiB pages too, and possibly one for 2 MiB pages apart. Where neither
 /// holds them they are cut into 4 KiB pieces.
 #[derive(Clone, Debug)]
-struct Front {
-    /// Small (or both), then large; each with its instances.
-    arrays: [[Level; 2]; 2],
+pub(crate) struct Front {
+    /// Small (or both), then large; each with its two instances.
+    arrays: [Level; 4],
     masks: [usize; 2],
     keeps_large: bool,
     large_apart: bool,
-    /// 4 KiB page of the last fetch: still the most recent entry of its set.
-    last_page: u32,
+    /// By 4 KiB page modulo the length: where its entry is.
+    known: Box<[Known; KNOWN_PAGES]>,
 }
+
+/// Where the entry of a page is: spares the search for its size and its slot.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// 4 KiB page x 2 + mode, or [`NOWHERE`].
+    tag: u32,
+    /// Slot x 4 + number of the array.
+    place: u32,
+}
+
+/// More than the 4 KiB pages that a request of a captured server touches between two visits to the same one.
+const KNOWN_PAGES: usize = 256;
+const UNKNOWN: Known = Known { tag: NOWHERE, place: 0 };
 
 /// All TLBs of one core.
 #[derive(Clone, Debug)]
 pub(crate) struct TlbSet {
-    instruction: Front,
-    data: Front,
+    pub instruction: Front,
+    pub data: Front,
     second: [Level; 2],
     second_mask: usize,
     second_small: bool,
     second_large: bool,
     /// 2 MiB regions whose directory entry the paging-structure cache holds.
-    directory: TagArray,
+    directory: Level,
 }
 
 /// One read of a walk.
@@ -69,26 +82,74 @@ fn instances(spec: &TlbSpec) -> [Level; 2] {
 
 impl Front {
     fn new(small: &TlbSpec, large: &TlbSpec) -> Front {
+        let [[small_first, small_second], [large_first, large_second]] = [instances(small), instances(large)];
         Front {
-            arrays: [instances(small), instances(large)],
+            arrays: [small_first, small_second, large_first, large_second],
             masks: [usize::from(small.per_mode), usize::from(large.per_mode)],
             keeps_large: small.holds == Holds::Both || large.entries > 0,
             large_apart: large.entries > 0,
-            last_page: NOWHERE,
+            known: Box::new([UNKNOWN; KNOWN_PAGES]),
         }
     }
 
-    /// The array and the key that translate a line.
-    #[inline(always)]
-    fn place(&mut self, mode: usize, line: Line, large: bool) -> (&mut Level, u32) {
+    /// Number of the array and the key that translate a line.
+    #[inline]
+    fn place(&self, mode: usize, line: Line, large: bool) -> (usize, u32) {
         let large = large & self.keeps_large;
         let key = if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES };
         let apart = usize::from(large & self.large_apart);
-        (&mut self.arrays[apart][mode & self.masks[apart]], key)
+        (apart * 2 + (mode & self.masks[apart]), key)
+    }
+
+    /// True when the page of a line is there; it is the most recent one of its set then.
+    #[inline(always)]
+    pub fn hits(&mut self, mode: usize, line: Line, frames: &Frames) -> bool {
+        let page = line / PAGE_LINES;
+        let known = self.known[page as usize % KNOWN_PAGES];
+        if known.tag == page * 2 + mode as u32 {
+            self.arrays[known.place as usize % 4].used_slot(known.place as usize / 4);
+            return true;
+        }
+        self.search(mode, line, frames.is_large(line))
+    }
+
+    #[inline(never)]
+    fn search(&mut self, mode: usize, line: Line, large: bool) -> bool {
+        let (array, key) = self.place(mode, line, large);
+        let state = self.arrays[array].state(key);
+        if !state.is_present() {
+            return false;
+        }
+        self.arrays[array].used(state);
+        let page = line / PAGE_LINES;
+        let place = (state.slot() * 4 + array) as u32;
+        self.known[page as usize % KNOWN_PAGES] = Known { tag: page * 2 + mode as u32, place };
+        true
+    }
+
+    /// Fills in the page of a line, which is absent; returns who had pushed it out.
+    fn fill(&mut self, who: Who, line: Line, large: bool, global: bool) -> u16 {
+        let (array, key) = self.place(who.mode.index(), line, large);
+        let level = &mut self.arrays[array];
+        let Filled { evictor, victim, .. } = level.fill(key, who.agent);
+        if global {
+            level.set_flag(key, true);
+        }
+        if victim & LARGE_KEY == 0 {
+            self.known[victim as usize % KNOWN_PAGES] = UNKNOWN;
+        } else if victim != EMPTY {
+            self.forget();
+        }
+        evictor
+    }
+
+    /// Forgets where entries are.
+    fn forget(&mut self) {
+        self.known.fill(UNKNOWN);
     }
 
     fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
-        self.arrays.iter_mut().flatten().filter(|level| !level.tags.is_absent())
+        self.arrays.iter_mut().filter(|level| !level.is_absent())
     }
 }
 
@@ -102,85 +163,60 @@ impl TlbSet {
             second_mask: usize::from(machine.stlb.per_mode),
             second_small: present && machine.stlb.holds != Holds::Large,
             second_large: present && machine.stlb.holds != Holds::Small,
-            directory: TagArray::new(machine.walk.directory_entries, machine.walk.directory_entries.max(1), Replacement::Lru),
+            directory: Level::new(machine.walk.directory_entries, machine.walk.directory_entries.max(1), Replacement::Lru),
         }
     }
 
-    /// Forgets which pages were touched last: needed after a flush and when the mode changes.
-    pub fn forget_recent(&mut self) {
-        self.instruction.last_page = NOWHERE;
-        self.data.last_page = NOWHERE;
-    }
-
     fn levels(&mut self) -> impl Iterator<Item = &mut Level> {
-        let second = self.second.iter_mut().filter(|level| !level.tags.is_absent());
+        let second = self.second.iter_mut().filter(|level| !level.is_absent());
         self.instruction.levels().chain(self.data.levels()).chain(second)
     }
 
     /// Flushes all entries, or the ones that are not global.
-    pub fn flush<const LEDGER: bool>(&mut self, keep_global: bool) {
+    pub fn flush(&mut self, keep_global: bool) {
         for level in self.levels() {
-            level.flush::<LEDGER>(|tag| !keep_global || tag & FLAG == 0);
+            level.flush(keep_global);
         }
-        self.directory.remove_where(|_| true, |_| {});
-        self.forget_recent();
+        self.directory.flush(false);
+        self.instruction.forget();
+        self.data.forget();
     }
 
     /// Takes one page out of all TLBs, whatever its size.
-    pub fn invalidate<const LEDGER: bool>(&mut self, line: Line) {
+    pub fn invalidate(&mut self, line: Line) {
         for level in self.levels() {
             for key in [line / PAGE_LINES, (line / CHUNK_LINES) | LARGE_KEY] {
-                level.take::<LEDGER>(key, sim_core::context::Agent::FLUSH.0);
+                level.take(key, sim_core::context::Agent::FLUSH.0);
             }
         }
-        self.forget_recent();
+        self.instruction.forget();
+        self.data.forget();
     }
 }
 
 impl Hierarchy {
-    /// Translates a line for a fetch or a data access. `None`: the first-level TLB has the page.
+    /// True when the first-level TLB has the page of a line. Else [`Hierarchy::translate`] has to follow.
     #[inline(always)]
+    pub fn page_hits<const FETCH: bool>(&mut self, core: usize, who: Who, line: Line) -> bool {
+        let tlbs = &mut self.cores[core].tlbs;
+        let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
+        front.hits(who.mode.index(), line, &self.frames)
+    }
+
+    /// Translates a line for a fetch or a data access whose page is not in the first-level TLB.
+    #[inline(never)]
     pub fn translate<const LEDGER: bool, const MULTI: bool, const FETCH: bool>(
         &mut self,
         core: usize,
         who: Who,
         line: Line,
-    ) -> Option<Translation> {
-        let tlbs = &mut self.cores[core].tlbs;
-        let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
-        // Data moves from page to page too irregularly for this to be predicted: there the array's own most recent entry is asked.
-        if FETCH {
-            let page = line / PAGE_LINES;
-            if front.last_page == page {
-                return None;
-            }
-            front.last_page = page;
-        }
-        let large = self.frames.is_large(line);
-        let (level, key) = front.place(who.mode.index(), line, large);
-        if level.tags.is_recent(key) || level.touch::<LEDGER>(key, who.agent) == HIT {
-            return None;
-        }
-        Some(self.translate_missed::<LEDGER, MULTI, FETCH>(core, who, line, large))
-    }
-
-    fn translate_missed<const LEDGER: bool, const MULTI: bool, const FETCH: bool>(
-        &mut self,
-        core: usize,
-        who: Who,
-        line: Line,
-        large: bool,
     ) -> Translation {
-        let mode = who.mode.index();
+        let large = self.frames.is_large(line);
         let structure = if FETCH { Structure::Itlb } else { Structure::Dtlb };
         let global = self.frames.is_global(line, who.user_pages);
         let tlbs = &mut self.cores[core].tlbs;
         let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
-        let (level, key) = front.place(mode, line, large);
-        if global {
-            level.tags.flag_recent(key);
-        }
-        let front_evictor = level.evictor_of::<LEDGER>(key);
+        let front_evictor = front.fill(who, line, large, global);
         let missed = self.count_miss::<LEDGER>(core, who, structure, front_evictor);
         let mut translation = Translation {
             latency: 0,
@@ -215,17 +251,16 @@ impl Hierarchy {
         part.counters.modes[mode].references[Structure::Stlb.index()] += 1;
         let key = if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES };
         let level = &mut part.tlbs.second[mode & part.tlbs.second_mask];
-        let hit = level.touch::<LEDGER>(key, who.agent) == HIT;
+        let filled = level.touch(key, who.agent);
         if global {
-            level.tags.flag_recent(key);
+            level.set_flag(key, true);
         }
         translation.latency = self.shape.stlb_cycles;
-        if !hit {
-            let evictor = level.evictor_of::<LEDGER>(key);
+        if let Some(Filled { evictor, .. }) = filled {
             translation.second = Some((translation.latency, evictor));
             translation.missed += self.count_miss::<LEDGER>(core, who, Structure::Stlb, evictor);
         }
-        hit
+        filled.is_none()
     }
 
     /// Reads the page-table lines that the paging-structure cache does not spare, from the root to the leaf.
@@ -240,7 +275,7 @@ impl Hierarchy {
         let spec = self.shape.walk;
         let leaf = u32::from(large);
         let directory = &mut self.cores[core].tlbs.directory;
-        let spared = !large && !directory.is_absent() && directory.touch(line / CHUNK_LINES) == HIT;
+        let spared = !large && !directory.is_absent() && directory.touch(line / CHUNK_LINES, who.agent).is_none();
         let levels = if large { spec.levels_large } else { spec.levels_small };
         let reads = if spared { 1 } else { levels };
         translation.latency += spec.fixed_cycles;

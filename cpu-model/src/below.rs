@@ -38,7 +38,7 @@ impl Hierarchy {
         if DEMAND {
             part.counters.modes[mode].references[Structure::L2.index()] += 1;
         }
-        if !part.l2[mode & self.shape.masks.l2].hit(physical) {
+        if !part.l2[who.code & self.shape.masks.l2].hit(physical) {
             return self.below_missed::<LEDGER, MULTI, DEMAND>(core, who, physical);
         }
         if MULTI {
@@ -55,7 +55,7 @@ impl Hierarchy {
         physical: u32,
     ) -> Below {
         let mut below = Below { latency: 0, source: Source::L3, missed: 0, evictors: [0; 2] };
-        let filled = self.cores[core].l2[who.mode.index() & self.shape.masks.l2].fill(physical, who.agent);
+        let filled = self.cores[core].l2[who.code & self.shape.masks.l2].fill(physical, who.agent);
         if DEMAND {
             below.evictors[0] = filled.evictor;
             below.missed = self.count_miss::<LEDGER>(core, who, Structure::L2, filled.evictor);
@@ -81,7 +81,7 @@ impl Hierarchy {
         below: &mut Below,
     ) {
         let transfer = if MULTI { self.ask_owner(core, physical) } else { None };
-        let shared = self.domain(core) * 2 + (who.mode.index() & self.shape.masks.l3);
+        let shared = self.domain(core) * 2 + (who.code & self.shape.masks.l3);
         if demand {
             self.cores[core].counters.modes[who.mode.index()].references[Structure::L3.index()] += 1;
         }
@@ -132,7 +132,7 @@ impl Hierarchy {
 
     /// Brings a frame line into the second level unless it is there or another core has written it.
     pub fn prefetch_l2<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32) {
-        let level = &self.cores[core].l2[who.mode.index() & self.shape.masks.l2];
+        let level = &self.cores[core].l2[who.code & self.shape.masks.l2];
         if level.contains(physical) || (MULTI && self.directory.other_owner(physical, core).is_some()) {
             return;
         }
@@ -150,7 +150,7 @@ impl Hierarchy {
     #[inline(always)]
     pub fn lacks_next_fetch(&self, core: usize, who: Who, line: Line) -> bool {
         let next = line.wrapping_add(1);
-        let level = &self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
+        let level = &self.cores[core].l1i[who.code & self.shape.masks.l1i];
         // One condition: where pages end can't be predicted apart from it.
         !level.contains(next) & !next.is_multiple_of(PAGE_LINES)
     }
@@ -163,7 +163,7 @@ impl Hierarchy {
         if MULTI && self.directory.other_owner(physical, core).is_some() {
             return;
         }
-        let instance = who.mode.index() & self.shape.masks.l1i;
+        let instance = who.code & self.shape.masks.l1i;
         let level = &mut self.cores[core].l1i[instance];
         let evictor = level.fill(next, who.agent).evictor;
         let below = self.below::<LEDGER, MULTI, false>(core, who, physical);

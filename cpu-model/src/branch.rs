@@ -4,9 +4,9 @@
 //! A target buffer keyed by the source line says where the code went last time; a table indexed by the source line and the hashed path
 //! corrects it where the path tells more. A source line that the target buffer does not know is predicted to go on to the next line.
 
+use crate::level::State;
 use crate::machine::{BranchSpec, Replacement};
 use crate::paged::Paged;
-use crate::level::State;
 use crate::slots::{EMPTY, Slots};
 use sim_core::ids::Line;
 
@@ -16,7 +16,6 @@ struct PathEntry {
     /// Source line + 1; 0 for an entry never written.
     source: u32,
     next: Line,
-    writer: u16,
 }
 
 /// What is known of a source line.
@@ -34,6 +33,8 @@ pub(crate) struct BranchTables {
     buffer: Slots,
     sources: Paged<SourceLine>,
     path_entries: Vec<PathEntry>,
+    /// Who wrote each of them: apart, because only a wrong prediction asks.
+    path_writers: Vec<u16>,
     path: u32,
 }
 
@@ -86,6 +87,7 @@ impl BranchTables {
             buffer: Slots::new(entries, ways, Replacement::Lru),
             sources: Paged::new(SourceLine { target: 0, state: State::default() }),
             path_entries: vec![PathEntry::default(); path_entries as usize],
+            path_writers: vec![0; path_entries as usize],
             path: 0,
         }
     }
@@ -142,8 +144,9 @@ impl BranchTables {
         if predicted == next {
             return Prediction::Right;
         }
-        self.path_entries[slot] = PathEntry { source: source.wrapping_add(1), next, writer: agent };
-        Prediction::Wrong(Mispredicted { unknown: false, evictor: entry.writer })
+        self.path_entries[slot] = PathEntry { source: source.wrapping_add(1), next };
+        let evictor = std::mem::replace(&mut self.path_writers[slot], agent);
+        Prediction::Wrong(Mispredicted { unknown: false, evictor })
     }
 }
 
@@ -168,7 +171,9 @@ impl BranchTables {
     pub fn right(&self, source: Line, next: Line) -> Option<RightBranch> {
         let SourceLine { target, state } = self.sources.get(source);
         let entry = &self.path_entries[path_slot(self.path, source, self.path_entries.len())];
-        let predicted = if entry.source == source.wrapping_add(1) { entry.next } else { target };
+        // Whether the entry counts is as good as random: chosen by a mask, so that the host has nothing to predict.
+        let own = u32::from(entry.source == source.wrapping_add(1)).wrapping_neg();
+        let predicted = target ^ (target ^ entry.next) & own;
         let taken = next != source.wrapping_add(1);
         let right = if state.is_present() { predicted == next } else { !taken };
         right.then_some(RightBranch { state, taken })

@@ -65,22 +65,13 @@ impl Hierarchy {
     /// True when a private cache of the core holds the line.
     fn holds(&self, core: usize, line: Line, physical: u32) -> bool {
         let part = &self.cores[core];
-        let at = |levels: &[crate::level::Level; 2], key: u32| {
-            levels.iter().any(|level| level.contains(key))
-        };
+        let at = |levels: &[crate::level::Level; 2], key: u32| levels.iter().any(|level| level.contains(key));
         at(&part.l1d, line) || at(&part.l1i, line) || at(&part.l2, physical)
     }
 
     /// Takes the line out of the private caches of a core, or of those of one instance where modes are apart below as above.
     /// Returns whether it was there.
-    fn take_from_core(
-        &mut self,
-        core: usize,
-        line: Line,
-        physical: u32,
-        agent: u16,
-        only: Option<usize>,
-    ) -> bool {
+    fn take_from_core(&mut self, core: usize, line: Line, physical: u32, agent: u16, only: Option<usize>) -> bool {
         let masks = self.shape.masks;
         let part = &mut self.cores[core];
         let mut found = false;
@@ -101,7 +92,7 @@ impl Hierarchy {
     pub fn back_invalidate<const MULTI: bool>(&mut self, core: usize, who: Who, physical: u32) {
         let line = self.frames.simulated(physical);
         let domain = self.domain(core);
-        let only = (self.shape.masks.l3 == 1).then_some(who.mode.index());
+        let only = (self.shape.masks.l3 == 1).then_some(who.code);
         if !MULTI {
             self.take_from_core(core, line, physical, who.agent, only);
             return;
@@ -184,7 +175,7 @@ impl Hierarchy {
     /// A dirty line leaves the first-level data cache: the second level has the newest copy from now on.
     pub fn write_back(&mut self, core: usize, who: Who, line: Line) {
         let physical = self.frames.physical(line);
-        let level = &mut self.cores[core].l2[who.mode.index() & self.shape.masks.l2];
+        let level = &mut self.cores[core].l2[who.code & self.shape.masks.l2];
         if level.set_flag(physical, true).is_some() {
             return;
         }
@@ -198,7 +189,7 @@ impl Hierarchy {
         if victim == EMPTY || !self.is_victim() {
             return;
         }
-        let shared = self.domain(core) * 2 + (who.mode.index() & self.shape.masks.l3);
+        let shared = self.domain(core) * 2 + (who.code & self.shape.masks.l3);
         self.l3[shared].touch(victim, who.agent);
     }
 }

@@ -21,8 +21,11 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 /// Who makes an access, as the structures see it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who {
-    /// Mode of the counters and of structures that are private to a mode.
+    /// Mode of the counters.
     pub mode: Mode,
+    /// Whose code it is ([`Context::code_index`]): selects among structures that are private to a mode. The program's own code keeps
+    /// the user's instance in kernel mode, or elevating it would change what it shares with the kernel.
+    pub code: usize,
     /// Evictor of what the access pushes out.
     pub agent: u16,
     /// The pages touched are the application's own: their TLB entries are not global.
@@ -32,7 +35,7 @@ pub(crate) struct Who {
 impl Who {
     pub fn new(context: Context) -> Who {
         let user_pages = context.mode == Mode::User || context.domain == Domain::User;
-        Who { mode: context.mode, agent: context.agent.0, user_pages }
+        Who { mode: context.mode, code: context.code_index(), agent: context.agent.0, user_pages }
     }
 }
 
@@ -206,7 +209,7 @@ impl Hierarchy {
     #[inline(always)]
     pub fn fetch<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, now: u64) -> Option<Access> {
         let part = &mut self.cores[core];
-        let level = &mut part.l1i[who.mode.index() & self.shape.masks.l1i];
+        let level = &mut part.l1i[who.code & self.shape.masks.l1i];
         if !level.hit(line) {
             return Some(self.fetch_missed::<LEDGER, MULTI>(core, who, line));
         }
@@ -215,7 +218,7 @@ impl Hierarchy {
 
     #[inline(always)]
     fn fetch_missed<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line) -> Access {
-        let level = &mut self.cores[core].l1i[who.mode.index() & self.shape.masks.l1i];
+        let level = &mut self.cores[core].l1i[who.code & self.shape.masks.l1i];
         let evictor = level.fill(line, who.agent).evictor;
         let missed = self.count_miss::<LEDGER>(core, who, Structure::L1i, evictor);
         let physical = self.frames.physical(line);
@@ -249,7 +252,7 @@ impl Hierarchy {
         line: Line,
         store: bool,
     ) -> Option<Access> {
-        let level = &mut self.cores[core].l1d[who.mode.index() & self.shape.masks.l1d];
+        let level = &mut self.cores[core].l1d[who.code & self.shape.masks.l1d];
         if !level.hit(line) {
             return Some(self.data_missed::<LEDGER, MULTI>(core, who, line, store));
         }
@@ -264,14 +267,8 @@ impl Hierarchy {
         Some(Access { latency, source: Source::Transfer, missed: 0, evictors: [0; 3] })
     }
 
-    fn data_missed<const LEDGER: bool, const MULTI: bool>(
-        &mut self,
-        core: usize,
-        who: Who,
-        line: Line,
-        store: bool,
-    ) -> Access {
-        let instance = who.mode.index() & self.shape.masks.l1d;
+    fn data_missed<const LEDGER: bool, const MULTI: bool>(&mut self, core: usize, who: Who, line: Line, store: bool) -> Access {
+        let instance = who.code & self.shape.masks.l1d;
         let Filled { evictor, victim, victim_flag } = self.cores[core].l1d[instance].fill(line, who.agent);
         let missed = self.count_miss::<LEDGER>(core, who, Structure::L1d, evictor);
         // Before anything else moves: afterwards an inclusive last level may have dropped the victim.
@@ -301,6 +298,6 @@ impl Hierarchy {
     /// Follows a change of line.
     #[inline(always)]
     pub fn branch(&mut self, core: usize, who: Who, from: Line, to: Line) -> Prediction {
-        self.cores[core].branch[who.mode.index() & self.shape.masks.branch].follow(from, to, who.agent)
+        self.cores[core].branch[who.code & self.shape.masks.branch].follow(from, to, who.agent)
     }
 }

@@ -1,99 +1,155 @@
 //! The hot loop: ops that find everything where they look for it.
 //!
-//! Most ops hit in the TLB and the first level and are predicted right. They change nothing but the order of use, take nothing but
-//! their instructions' time, and are the same with and without a ledger. So one loop executes them, and
-//! stops where an op is different; the rest of that op is for [`Cpu::run`].
+//! Most ops hit in the TLB and the first level and are predicted right. They change nothing but the order of use and take nothing but
+//! their instructions' time, with and without a ledger. So one loop executes them with all they need at hand, and leaves what is
+//! different about an op to the functions of `run`.
 
+use crate::branch::BranchTables;
 use crate::cpu::Cpu;
+use crate::frames::Frames;
 use crate::hierarchy::NOWHERE;
+use crate::level::Level;
 use crate::run::Slice;
+use crate::timing::CoreClock;
+use crate::tlb::Front;
 use sim_core::block::{Binding, Op, OpKind};
-use sim_core::ids::PAGE_LINES;
+use sim_core::ids::{Line, PAGE_LINES};
 
-/// Why the loop stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// No op is left.
-    End,
-    /// The last op used up the budget.
-    Budget,
-    /// Nothing of the next op was done.
-    Before,
-    /// The next op is a fetch. It was followed as a branch and translated; the line is not there, or a prefetch of it is under way.
-    Fetch,
-    /// The next op is a fetch of which the prefetch of the line after it is left, and its instructions.
+/// What ops that hit need: the structures of one core that one mode uses.
+struct AtHand<'a> {
+    l1i: &'a mut Level,
+    l1d: &'a mut Level,
+    branch: &'a mut BranchTables,
+    itlb: &'a mut Front,
+    dtlb: &'a mut Front,
+    frames: &'a Frames,
+    clock: &'a mut CoreClock,
+    /// Line whose prefetch may be under way.
+    pending: Line,
+    prefetch: bool,
+}
+
+/// What is left of a fetch.
+enum FetchLeft {
+    /// Nothing.
+    Nothing,
+    /// The prefetch of the next line.
     Prefetch,
-    /// The next op is a load or a store. It was translated; the line is not there, or not owned.
-    Data,
+    /// All after the translation: the line is absent, or its prefetch is under way.
+    Line,
+    /// All: nothing was done.
+    All,
+}
+
+impl AtHand<'_> {
+    /// The parts of a fetch that hit.
+    #[inline(always)]
+    fn fetch(&mut self, slice: &mut Slice, line: Line) -> FetchLeft {
+        let (last, mode) = (slice.last_line, slice.who.mode.index());
+        let Some(right) = self.branch.right(last, line) else { return FetchLeft::All };
+        if (line == last) | (last == NOWHERE) {
+            return FetchLeft::All;
+        }
+        if line & slice.text_mask != slice.text_page {
+            if !self.itlb.hits(mode, line, self.frames) {
+                return FetchLeft::All;
+            }
+            slice.text_mask = self.itlb.page_mask(line, self.frames);
+            slice.text_page = line & slice.text_mask;
+        }
+        self.branch.went(last, line, right);
+        slice.branches += right.predictions();
+        slice.fetches += 1;
+        slice.last_line = line;
+        self.clock.end_copy();
+        let [state, next] = self.l1i.states_of_two(line);
+        if !state.is_present() | (line == self.pending) {
+            return FetchLeft::Line;
+        }
+        self.l1i.used(state);
+        let page_ends = line.wrapping_add(1).is_multiple_of(PAGE_LINES);
+        if self.prefetch & !page_ends & !next.is_present() { FetchLeft::Prefetch } else { FetchLeft::Nothing }
+    }
 }
 
 impl Cpu {
-    /// Executes ops from place `from` as long as they hit and the budget lasts; returns the place of the next one.
     #[inline(always)]
-    pub(crate) fn run_hits<const MULTI: bool>(
+    fn at_hand(&mut self, slice: &Slice) -> AtHand<'_> {
+        let mode = slice.who.mode.index();
+        let hierarchy = &mut self.machine_side;
+        let masks = hierarchy.shape.masks;
+        let part = &mut hierarchy.cores[slice.core];
+        AtHand {
+            l1i: &mut part.l1i[mode & masks.l1i],
+            l1d: &mut part.l1d[mode & masks.l1d],
+            branch: &mut part.branch[mode & masks.branch],
+            itlb: &mut part.tlbs.instruction,
+            dtlb: &mut part.tlbs.data,
+            frames: &hierarchy.frames,
+            clock: &mut self.clocks[slice.core],
+            pending: part.pending.line,
+            prefetch: hierarchy.shape.prefetch.instruction_next_line,
+        }
+    }
+
+    /// Executes ops without a shadow until all are done or the budget, of which something is left, is used up; returns how many.
+    #[inline(always)]
+    pub(crate) fn run_alone<const LEDGER: bool, const MULTI: bool>(
         &mut self,
         slice: &mut Slice,
         ops: &[Op],
-        from: usize,
         binding: &Binding,
-    ) -> (usize, Stop) {
+    ) -> usize {
         let mode = slice.who.mode.index();
-        let hierarchy = &mut self.machine_side;
-        let (masks, prefetch) = (hierarchy.shape.masks, hierarchy.shape.prefetch.instruction_next_line);
-        let frames = &hierarchy.frames;
-        let part = &mut hierarchy.cores[slice.core];
-        let pending = part.pending.line;
-        let (l1i, l1d) = (&mut part.l1i[mode & masks.l1i], &mut part.l1d[mode & masks.l1d]);
-        let branch = &mut part.branch[mode & masks.branch];
-        let (itlb, dtlb) = (&mut part.tlbs.instruction, &mut part.tlbs.data);
-        let clock = &mut self.clocks[slice.core];
-        for (place, op) in ops.iter().enumerate().skip(from) {
+        let mut at = self.at_hand(slice);
+        for (place, op) in ops.iter().enumerate() {
             let line = binding.line(*op);
             match op.kind {
                 OpKind::Load | OpKind::Store => {
-                    if !dtlb.hits(mode, line, frames) {
-                        return (place, Stop::Before);
-                    }
-                    let state = l1d.state(line);
-                    // One condition that is rarely true: whether an op is a store can't be predicted.
-                    let unowned = (op.kind == OpKind::Store) & !state.flag();
-                    if !state.is_present() | unowned {
-                        if MULTI || !state.is_present() {
-                            return (place, Stop::Data);
+                    let store = op.kind == OpKind::Store;
+                    if at.dtlb.hits(mode, line, at.frames) {
+                        let state = at.l1d.state(line);
+                        // One condition that is rarely true: whether an op is a store can't be predicted.
+                        if state.is_present() & !(store & !state.flag()) {
+                            at.l1d.used(state);
+                            continue;
                         }
-                        l1d.flag(line);
+                        if !MULTI && state.is_present() {
+                            at.l1d.flag(line);
+                            at.l1d.used(state);
+                            continue;
+                        }
+                        self.data_rest::<LEDGER, false, MULTI>(slice, line, store);
+                    } else {
+                        self.data_op::<LEDGER, false, MULTI>(slice, line, store);
                     }
-                    l1d.used(state);
-                    slice.data += 1;
+                    at = self.at_hand(slice);
                 }
-                OpKind::Fetch => {
-                    let last = slice.last_line;
-                    let Some(right) = branch.right(last, line) else { return (place, Stop::Before) };
-                    if (line == last) | (last == NOWHERE) || !itlb.hits(mode, line, frames) {
-                        return (place, Stop::Before);
+                OpKind::Fetch => match at.fetch(slice, line) {
+                    FetchLeft::Nothing => slice.executed(op.count),
+                    FetchLeft::Prefetch => {
+                        self.start_prefetch::<LEDGER, MULTI>(slice, line);
+                        slice.executed(op.count);
+                        at = self.at_hand(slice);
                     }
-                    branch.went(last, line, right);
-                    slice.branches += right.predictions();
-                    slice.fetches += 1;
-                    slice.last_line = line;
-                    clock.end_copy();
-                    let state = l1i.state(line);
-                    if !state.is_present() | (line == pending) {
-                        return (place, Stop::Fetch);
+                    FetchLeft::Line => {
+                        self.fetch_rest::<LEDGER, false, MULTI>(slice, line, op.count);
+                        at = self.at_hand(slice);
                     }
-                    l1i.used(state);
-                    let next = line.wrapping_add(1);
-                    if prefetch & !next.is_multiple_of(PAGE_LINES) & !l1i.contains(next) {
-                        return (place, Stop::Prefetch);
+                    FetchLeft::All => {
+                        self.fetch_op::<LEDGER, false, MULTI>(slice, line, op.count);
+                        at = self.at_hand(slice);
                     }
-                    slice.executed(op.count);
+                },
+                OpKind::Copy => {
+                    self.copy_op(slice, op.count);
+                    at = self.at_hand(slice);
                 }
-                OpKind::Copy => return (place, Stop::Before),
             }
             if slice.milli >= slice.milli_most {
-                return (place + 1, Stop::Budget);
+                return place + 1;
             }
         }
-        (ops.len(), Stop::End)
+        ops.len()
     }
 }

@@ -98,6 +98,12 @@ impl Level {
         self.states.get(key)
     }
 
+    /// What is known of a line and of the next one; the latter is right unless a page ends between them. Changes nothing.
+    #[inline(always)]
+    pub fn states_of_two(&self, line: u32) -> [State; 2] {
+        self.states.get_two(line)
+    }
+
     /// True when the key is there. Changes nothing.
     #[inline(always)]
     pub fn contains(&self, key: u32) -> bool {

@@ -26,6 +26,15 @@ impl<T: Copy> Paged<T> {
         }
     }
 
+    /// The value of a key, and that of the next one, which is asked for only when both are in one chunk.
+    #[inline(always)]
+    pub fn get_two(&self, key: u32) -> [T; 2] {
+        match self.chunks.get((key >> CHUNK_BITS) as usize) {
+            Some(Some(chunk)) => [chunk[key as usize % CHUNK], chunk[(key as usize + 1) % CHUNK]],
+            _ => [self.default; 2],
+        }
+    }
+
     /// The place of a key's value, for change.
     #[inline(always)]
     pub fn entry(&mut self, key: u32) -> &mut T {

@@ -5,7 +5,6 @@
 use crate::branch::{Mispredicted, Prediction};
 use crate::counters::Structure;
 use crate::cpu::{Cpu, CpuOptions};
-use crate::hits::Stop;
 use crate::hierarchy::{Access, Missed, NOWHERE, Who, one_miss};
 use crate::shadow::Shadow;
 use crate::tlb::Translation;
@@ -30,8 +29,11 @@ pub(crate) struct Slice {
     /// Instructions that the clock knows of.
     settled: u64,
     pub last_line: Line,
+    /// First line of the page of the last fetch, if nothing else was translated for a fetch since, and the bits that name the page.
+    pub text_page: Line,
+    pub text_mask: u32,
     pub fetches: u64,
-    pub data: u64,
+    copies: u64,
     pub branches: u64,
 }
 
@@ -95,42 +97,53 @@ impl Cpu {
             instructions: 0,
             settled: 0,
             last_line: clock.last_line,
+            text_page: NOWHERE,
+            text_mask: u32::MAX,
             fetches: 0,
-            data: 0,
+            copies: 0,
             branches: 0,
         };
-        let mut executed = 0;
-        while executed < ops.len() {
-            let mut stop = Stop::Before;
-            if !SHADOW {
-                (executed, stop) = self.run_hits::<MULTI>(&mut slice, ops, executed, binding);
-            }
-            let Some(op) = ops.get(executed).filter(|_| stop != Stop::Budget) else { break };
+        // With nothing left from the start, one op is executed all the same.
+        let executed = if SHADOW || slice.milli_most == 0 {
+            self.run_slowly::<LEDGER, SHADOW, MULTI>(&mut slice, ops, binding)
+        } else {
+            self.run_alone::<LEDGER, MULTI>(&mut slice, ops, binding)
+        };
+        self.book(slice, started, executed as u64);
+        executed
+    }
+
+    /// Executes ops, at least one, until all are done or the budget is used up; returns how many.
+    fn run_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        ops: &[Op],
+        binding: &Binding,
+    ) -> usize {
+        for (place, op) in ops.iter().enumerate() {
             let line = binding.line(*op);
-            match (stop, op.kind) {
-                (Stop::Fetch, _) => self.fetch_rest::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.count),
-                (Stop::Prefetch, _) => {
-                    self.start_prefetch::<LEDGER, MULTI>(&mut slice, line);
-                    slice.executed(op.count);
+            match op.kind {
+                OpKind::Fetch => self.fetch_op::<LEDGER, SHADOW, MULTI>(slice, line, op.count),
+                OpKind::Load | OpKind::Store => {
+                    self.data_op::<LEDGER, SHADOW, MULTI>(slice, line, op.kind == OpKind::Store);
                 }
-                (Stop::Data, _) => self.data_rest::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.kind == OpKind::Store),
-                (_, OpKind::Fetch) => self.fetch_op::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.count),
-                (_, OpKind::Load | OpKind::Store) => {
-                    self.data_op::<LEDGER, SHADOW, MULTI>(&mut slice, line, op.kind == OpKind::Store);
-                }
-                (_, OpKind::Copy) => {
-                    self.settle(&mut slice);
-                    self.clocks[core].begin_copy(&self.pace, context, op.count);
-                    self.renew(&mut slice);
-                }
+                OpKind::Copy => self.copy_op(slice, op.count),
             }
-            executed += 1;
             if slice.milli >= slice.milli_most {
-                break;
+                return place + 1;
             }
         }
-        self.book(slice, started);
-        executed
+        ops.len()
+    }
+
+    /// The beginning of a string copy.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn copy_op(&mut self, slice: &mut Slice, lines: u16) {
+        slice.copies += 1;
+        self.settle(slice);
+        self.clocks[slice.core].begin_copy(&self.pace, slice.context, lines);
+        self.renew(slice);
     }
 
     /// Shows the clock what was executed: before it is read or advanced by anything else.
@@ -147,22 +160,29 @@ impl Cpu {
         slice.milli_most = self.clocks[slice.core].milli_until(slice.until);
     }
 
-    fn book(&mut self, mut slice: Slice, started: Cycles) {
+    fn book(&mut self, mut slice: Slice, started: Cycles, executed: u64) {
+        let data = executed - slice.fetches - slice.copies;
         self.settle(&mut slice);
         self.clocks[slice.core].last_line = slice.last_line;
         self.leave(slice.core, slice.context, started, slice.instructions);
         let references = &mut self.machine_side.cores[slice.core].counters.modes[slice.context.mode.index()].references;
         references[Structure::L1i.index()] += slice.fetches;
         references[Structure::Itlb.index()] += slice.fetches;
-        references[Structure::L1d.index()] += slice.data;
-        references[Structure::Dtlb.index()] += slice.data;
+        references[Structure::L1d.index()] += data;
+        references[Structure::Dtlb.index()] += data;
         references[Structure::Branch.index()] += slice.branches;
     }
 
     /// A fetch: the branch that led here, translation, the line, its instructions, and the prefetch of the next line.
     #[inline(never)]
-    fn fetch_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, count: u16) {
+    pub(crate) fn fetch_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        line: Line,
+        count: u16,
+    ) {
         let last = slice.last_line;
+        (slice.text_page, slice.text_mask) = (NOWHERE, u32::MAX);
         slice.fetches += 1;
         if line != last {
             slice.last_line = line;
@@ -184,7 +204,12 @@ impl Cpu {
 
     /// What is left of a fetch of another line than the last one after its translation.
     #[inline(always)]
-    fn fetch_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, count: u16) {
+    pub(crate) fn fetch_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        line: Line,
+        count: u16,
+    ) {
         self.settle(slice);
         // The next line is asked for when the fetch begins.
         let now = self.clocks[slice.core].clock;
@@ -245,7 +270,7 @@ impl Cpu {
 
     /// The prefetch of the line after a fetched one that is known to be absent.
     #[inline(always)]
-    fn start_prefetch<const LEDGER: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line) {
+    pub(crate) fn start_prefetch<const LEDGER: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line) {
         self.settle(slice);
         let now = self.clocks[slice.core].clock;
         self.machine_side.start_next_fetch::<LEDGER, MULTI>(slice.core, slice.who, line, now);
@@ -254,15 +279,24 @@ impl Cpu {
 
     /// A load or a store: translation, then the line.
     #[inline(never)]
-    fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, store: bool) {
+    pub(crate) fn data_op<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        line: Line,
+        store: bool,
+    ) {
         self.translate::<LEDGER, SHADOW, MULTI, false>(slice, line);
         self.data_rest::<LEDGER, SHADOW, MULTI>(slice, line, store);
     }
 
     /// What is left of a load or a store after its translation.
     #[inline(always)]
-    fn data_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(&mut self, slice: &mut Slice, line: Line, store: bool) {
-        slice.data += 1;
+    pub(crate) fn data_rest<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        line: Line,
+        store: bool,
+    ) {
         self.settle(slice);
         self.data_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line, store);
         self.renew(slice);

@@ -178,6 +178,7 @@ impl CoreClock {
     }
 
     /// An instruction line was not in the first level: fetch waits for the whole latency of where it is.
+    #[inline]
     pub fn wait_for_fetch(&mut self, pace: &Pace, context: Context, access: &Access) -> StallByLevel {
         let permille = pace.instruction_permille[context.code_index()];
         let total = exposed(access.latency, permille, &mut self.instruction_carry);

@@ -113,6 +113,12 @@ impl Front {
         self.search(mode, line, frames.is_large(line))
     }
 
+    /// The bits of a line that name the page of its entry.
+    #[inline]
+    pub fn page_mask(&self, line: Line, frames: &Frames) -> u32 {
+        !(if frames.is_large(line) & self.keeps_large { CHUNK_LINES - 1 } else { PAGE_LINES - 1 })
+    }
+
     #[inline(never)]
     fn search(&mut self, mode: usize, line: Line, large: bool) -> bool {
         let (array, key) = self.place(mode, line, large);
@@ -129,7 +135,7 @@ impl Front {
 
     /// Fills in the page of a line, which is absent; returns who had pushed it out.
     fn fill(&mut self, who: Who, line: Line, large: bool, global: bool) -> u16 {
-        let (array, key) = self.place(who.mode.index(), line, large);
+        let (array, key) = self.place(who.code, line, large);
         let level = &mut self.arrays[array];
         let Filled { evictor, victim, .. } = level.fill(key, who.agent);
         if global {
@@ -200,7 +206,7 @@ impl Hierarchy {
     pub fn page_hits<const FETCH: bool>(&mut self, core: usize, who: Who, line: Line) -> bool {
         let tlbs = &mut self.cores[core].tlbs;
         let front = if FETCH { &mut tlbs.instruction } else { &mut tlbs.data };
-        front.hits(who.mode.index(), line, &self.frames)
+        front.hits(who.code, line, &self.frames)
     }
 
     /// Translates a line for a fetch or a data access whose page is not in the first-level TLB.
@@ -250,7 +256,7 @@ impl Hierarchy {
         }
         part.counters.modes[mode].references[Structure::Stlb.index()] += 1;
         let key = if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES };
-        let level = &mut part.tlbs.second[mode & part.tlbs.second_mask];
+        let level = &mut part.tlbs.second[who.code & part.tlbs.second_mask];
         let filled = level.touch(key, who.agent);
         if global {
             level.set_flag(key, true);

@@ -60,7 +60,7 @@ pub enum ExperimentError {
 /// Seeds that are simulated before the interval is looked at.
 const FIRST_SEEDS: u32 = 4;
 /// Seeds at most when the settings leave the number open.
-const MOST_SEEDS: u32 = 12;
+const MOST_SEEDS: u32 = 8;
 
 /// One simulation to do.
 #[derive(Clone, Copy, Debug)]

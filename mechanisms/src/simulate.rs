@@ -197,12 +197,7 @@ fn use_so_far(system: &System) -> Split {
 }
 
 /// Warm-up: at least two requests a connection, then until two batches in a row take the same time within 3 %, at most ten batches.
-fn warm_up(
-    system: &mut System,
-    driver: &mut dyn Driver,
-    connections: u32,
-    sequential: bool,
-) -> Result<u64, SimulationError> {
+fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32, sequential: bool) -> Result<u64, SimulationError> {
     let batch = if sequential { 1 } else { u64::from(connections).max(60) };
     let mut target = if sequential { 1 } else { batch * 2 };
     system.run(driver, |stats| stats.replies >= target)?;

@@ -108,8 +108,10 @@ fn without_crossings_and_pollution_elevation_gains_only_the_code_it_skips() {
     let skipped = instructions(&sync) - instructions(&elevated);
     assert!(skipped > 0.0, "elevated calls skip entry and exit code");
     let gain = cycles(&sync) - cycles(&elevated);
-    // the skipped code costs at least its base CPI (0.7) and at most two cycles an instruction on this made-up server
-    assert!(gain < 2.0 * skipped + 0.02 * cycles(&sync), "gain {gain}, skipped instructions {skipped}");
+    // the skipped code costs about its base CPI (0.7), at most two cycles an instruction on this made-up server; nothing else is gained
+    // or lost
+    let slack = 0.02 * cycles(&sync);
+    assert!(gain > -slack && gain < 2.0 * skipped + slack, "gain {gain}, skipped instructions {skipped}");
 }
 
 /// Invariant 4, second half: for a call that does nothing, a same-core exception-less batch of one costs more than a synchronous call,
@@ -124,8 +126,7 @@ fn a_lonely_null_call_is_dearest_posted_and_cheapest_elevated() {
         let sample = simulate(&workload, &settings, mechanism, 1).unwrap();
         sample.window_cycles / sample.replies
     };
-    let (sync, posted, elevated) =
-        (cycles(Mechanism::Sync), cycles(Mechanism::ExceptionLess), cycles(Mechanism::ElevatedShortcut));
+    let (sync, posted, elevated) = (cycles(Mechanism::Sync), cycles(Mechanism::ExceptionLess), cycles(Mechanism::ElevatedShortcut));
     assert!(posted > sync, "posted {posted}, sync {sync}");
     assert!(elevated < sync, "elevated {elevated}, sync {sync}");
 }

@@ -56,9 +56,8 @@ impl<'a> System<'a> {
         let mut packets = info.spans.iter().filter(|span| span.cut == Cut::Transmit).count();
         for range in [Some(range), exit_work].into_iter().flatten() {
             let mut at = range.start;
-            let inside = |span: &&Span| {
-                span.cut == Cut::Transmit && span.start as usize >= range.start && span.end as usize <= range.end
-            };
+            let inside =
+                |span: &&Span| span.cut == Cut::Transmit && span.start as usize >= range.start && span.end as usize <= range.end;
             for span in info.spans.iter().filter(inside) {
                 push_piece(out, step, slot, at..span.start as usize);
                 self.hand_over(step, slot, span.start as usize..span.end as usize, out);

@@ -187,24 +187,22 @@ fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
 
 /// Ledger rows by (structure, mode, evictor): what the same mode pushed out is one row, `same`.
 fn evictors(samples: &[Sample]) -> Vec<EvictorRow> {
-    let mut rows: BTreeMap<(Structure, Mode, (u16, String)), (u64, Cycles)> = BTreeMap::new();
-    for sample in samples {
-        for row in &sample.ledger.rows {
-            let same = row.evictor.mode() == Some(row.mode);
-            let evictor = if same { (u16::MAX, "same".to_string()) } else { (row.evictor.0, row.evictor.name()) };
-            let sums = rows.entry((row.structure, row.mode, evictor)).or_default();
-            sums.0 += row.misses;
-            sums.1 += row.cycles;
-        }
+    // the agent's number keeps the order of the call table; its name is what the report shows
+    let mut rows: BTreeMap<(Structure, Mode, u16), EvictorRow> = BTreeMap::new();
+    for row in samples.iter().flat_map(|sample| &sample.ledger.rows) {
+        let same = row.evictor.mode() == Some(row.mode);
+        let (number, evictor) = if same { (u16::MAX, "same".to_string()) } else { (row.evictor.0, row.evictor.name()) };
+        let sums = rows.entry((row.structure, row.mode, number)).or_insert_with(|| EvictorRow {
+            structure: row.structure.name().into(),
+            mode: row.mode,
+            evictor,
+            misses: 0,
+            cycles: 0,
+        });
+        sums.misses += row.misses;
+        sums.cycles += row.cycles;
     }
-    let row = |((structure, mode, (_, evictor)), (misses, cycles)): ((Structure, Mode, (u16, String)), (u64, Cycles))| EvictorRow {
-        structure: structure.name().into(),
-        mode,
-        evictor,
-        misses,
-        cycles,
-    };
-    rows.into_iter().map(row).collect()
+    rows.into_values().collect()
 }
 
 fn shadow(samples: &[Sample]) -> Option<Vec<ShadowRow>> {

@@ -31,6 +31,8 @@ struct Thread {
     events: VecDeque<Ready>,
     deferred: VecDeque<Slot>,
     in_deferred: bool,
+    /// The step that an event led to: a receive is only tried then, as event loops do after an accept.
+    event_step: Option<u32>,
     /// Events that the last readiness call returned.
     last_events: u32,
 }
@@ -152,7 +154,10 @@ impl Direct {
             }
             if let Some(event) = self.thread(task).events.pop_front() {
                 self.thread(task).in_deferred = false;
-                self.thread(task).current = begin_unit(system, poller, event);
+                let unit = begin_unit(system, poller, event);
+                let thread = self.thread(task);
+                thread.event_step = unit.map(|(_, step)| step);
+                thread.current = unit;
                 continue;
             }
             if let Some(slot) = self.thread(task).deferred.pop_front() {
@@ -173,7 +178,9 @@ impl Direct {
             return false;
         };
         let connection = system.requests[slot.index()].connection;
-        if step.effect == Effect::Receive && system.waiting_request(connection) != Some(slot) {
+        let by_event = self.thread(task).event_step == Some(index);
+        if step.effect == Effect::Receive && (!by_event || system.waiting_request(connection) != Some(slot)) {
+            system.report_if_readable(connection);
             system.requests[slot.index()].step = index;
             self.thread(task).current = None;
             return false;
@@ -319,6 +326,7 @@ impl Thread {
             events: VecDeque::new(),
             deferred: VecDeque::new(),
             in_deferred: false,
+            event_step: None,
             last_events: 1,
         }
     }

@@ -404,6 +404,16 @@ impl<'a> System<'a> {
         self.push(task, Action::Effect(effect));
     }
 
+    /// Puts an open connection whose data is there into its poller's ready list, as adding it to an epoll set does.
+    pub fn report_if_readable(&mut self, connection: ConnectionId) {
+        let entry = &mut self.connections[connection.index()];
+        if entry.state == ConnectionState::Open && !entry.inbox.is_empty() && !entry.in_ready_list {
+            entry.in_ready_list = true;
+            let poller = entry.poller;
+            self.pollers[poller].ready.push_back(Ready::Connection(connection));
+        }
+    }
+
     /// Marks a connection readable in its poller and wakes whoever waits for it.
     pub(crate) fn readable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
         let entry = &mut self.connections[connection.index()];

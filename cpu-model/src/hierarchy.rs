@@ -69,7 +69,7 @@ pub(crate) struct Access {
     pub evictors: [u16; 3],
 }
 
-/// Instance of each structure that a mode uses: `mode & mask`.
+/// Instance of each structure that code uses: `code & mask`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModeMasks {
     pub l1i: usize,
@@ -203,6 +203,21 @@ impl Hierarchy {
             self.ledger.miss(structure, who.mode, evictor);
         }
         one_miss(structure)
+    }
+
+    /// True when a fetch finds the line in the first level and no prefetch of it is under way.
+    #[inline(always)]
+    pub fn fetch_hits(&mut self, core: usize, who: Who, line: Line) -> bool {
+        let part = &mut self.cores[core];
+        part.l1i[who.code & self.shape.masks.l1i].hit(line) & (part.pending.line != line)
+    }
+
+    /// True when data are in the first level, and for a store owned.
+    #[inline(always)]
+    pub fn data_hits(&mut self, core: usize, who: Who, line: Line, store: bool) -> bool {
+        let level = &mut self.cores[core].l1d[who.code & self.shape.masks.l1d];
+        let owned = !store | level.state(line).flag();
+        level.hit(line) & owned
     }
 
     /// The first level for a fetch. `None`: there.

@@ -15,7 +15,7 @@ use crate::tlb::Front;
 use sim_core::block::{Binding, Op, OpKind};
 use sim_core::ids::{Line, PAGE_LINES};
 
-/// What ops that hit need: the structures of one core that one mode uses.
+/// What ops that hit need: the structures of one core, those of the code's own mode where modes are apart.
 struct AtHand<'a> {
     l1i: &'a mut Level,
     l1d: &'a mut Level,
@@ -45,13 +45,13 @@ impl AtHand<'_> {
     /// The parts of a fetch that hit.
     #[inline(always)]
     fn fetch(&mut self, slice: &mut Slice, line: Line) -> FetchLeft {
-        let (last, mode) = (slice.last_line, slice.who.mode.index());
+        let (last, code) = (slice.last_line, slice.who.code);
         let Some(right) = self.branch.right(last, line) else { return FetchLeft::All };
         if (line == last) | (last == NOWHERE) {
             return FetchLeft::All;
         }
         if line & slice.text_mask != slice.text_page {
-            if !self.itlb.hits(mode, line, self.frames) {
+            if !self.itlb.hits(code, line, self.frames) {
                 return FetchLeft::All;
             }
             slice.text_mask = self.itlb.page_mask(line, self.frames);
@@ -75,14 +75,14 @@ impl AtHand<'_> {
 impl Cpu {
     #[inline(always)]
     fn at_hand(&mut self, slice: &Slice) -> AtHand<'_> {
-        let mode = slice.who.mode.index();
+        let code = slice.who.code;
         let hierarchy = &mut self.machine_side;
         let masks = hierarchy.shape.masks;
         let part = &mut hierarchy.cores[slice.core];
         AtHand {
-            l1i: &mut part.l1i[mode & masks.l1i],
-            l1d: &mut part.l1d[mode & masks.l1d],
-            branch: &mut part.branch[mode & masks.branch],
+            l1i: &mut part.l1i[code & masks.l1i],
+            l1d: &mut part.l1d[code & masks.l1d],
+            branch: &mut part.branch[code & masks.branch],
             itlb: &mut part.tlbs.instruction,
             dtlb: &mut part.tlbs.data,
             frames: &hierarchy.frames,
@@ -100,14 +100,14 @@ impl Cpu {
         ops: &[Op],
         binding: &Binding,
     ) -> usize {
-        let mode = slice.who.mode.index();
+        let code = slice.who.code;
         let mut at = self.at_hand(slice);
         for (place, op) in ops.iter().enumerate() {
             let line = binding.line(*op);
             match op.kind {
                 OpKind::Load | OpKind::Store => {
                     let store = op.kind == OpKind::Store;
-                    if at.dtlb.hits(mode, line, at.frames) {
+                    if at.dtlb.hits(code, line, at.frames) {
                         let state = at.l1d.state(line);
                         // One condition that is rarely true: whether an op is a store can't be predicted.
                         if state.is_present() & !(store & !state.flag()) {

@@ -2,7 +2,7 @@
 //!
 //! For each key there is one word: where it is, or who pushed it out. So a lookup compares no tags and does not depend on the number of
 //! ways, a miss has its evictor at hand, and whether the next line is there is one load more. Where a key is in its set is as good as
-//! random to the host's branch predictor, and vector comparisons of all ways took twice as many instructions.
+//! random to the host's branch predictor, and comparing all ways with vectors took a quarter more instructions in all.
 
 use crate::machine::Replacement;
 use crate::paged::Paged;
@@ -183,9 +183,9 @@ impl Level {
 
     /// Flushes all keys, or those without the flag.
     pub fn flush(&mut self, keep_flagged: bool) {
-        let filled: Vec<(usize, u32)> = self.slots.filled().collect();
-        for (slot, key) in filled {
-            if keep_flagged && self.state(key).flag() {
+        for slot in 0..self.slots.len() {
+            let key = self.slots.key(slot);
+            if key == EMPTY || (keep_flagged && self.state(key).flag()) {
                 continue;
             }
             *self.states.entry(key) = State::absent(Agent::FLUSH.0);

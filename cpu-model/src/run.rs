@@ -5,7 +5,7 @@
 use crate::branch::{Mispredicted, Prediction};
 use crate::counters::Structure;
 use crate::cpu::{Cpu, CpuOptions};
-use crate::hierarchy::{Access, Missed, NOWHERE, Who, one_miss};
+use crate::hierarchy::{Access, Hierarchy, Missed, NOWHERE, Who, one_miss};
 use crate::shadow::Shadow;
 use crate::tlb::Translation;
 use sim_core::block::{Binding, Op, OpKind};
@@ -210,18 +210,37 @@ impl Cpu {
         line: Line,
         count: u16,
     ) {
-        self.settle(slice);
-        // The next line is asked for when the fetch begins.
-        let now = self.clocks[slice.core].clock;
-        self.fetch_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line);
-        self.renew(slice);
-        if self.machine_side.shape.prefetch.instruction_next_line {
-            self.prefetch_next::<LEDGER, SHADOW, MULTI>(slice.core, slice.who, line, now);
+        let hits = SHADOW && self.fetch_hits_twice(slice.core, slice.who, line);
+        if !hits || self.lacks_next_anywhere(slice.core, slice.who, line) {
+            self.settle(slice);
+            // The next line is asked for when the fetch begins.
+            let now = self.clocks[slice.core].clock;
+            if !hits {
+                self.fetch_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line);
+            }
+            self.renew(slice);
+            if self.machine_side.shape.prefetch.instruction_next_line {
+                self.prefetch_next::<LEDGER, SHADOW, MULTI>(slice.core, slice.who, line, now);
+            }
         }
         slice.executed(count);
     }
 
-    /// A fetch that misses, or one that the shadow sees.
+    /// True when neither the machine nor the shadow has anything to do for a fetch but to note the use.
+    #[inline(always)]
+    fn fetch_hits_twice(&mut self, core: usize, who: Who, line: Line) -> bool {
+        self.machine_side.fetch_hits(core, who, line)
+            && (!self.tally.takes(line) || self.shadow_side.as_mut().is_some_and(|alone| alone.fetch_hits(core, who, line)))
+    }
+
+    /// True when the machine or the shadow would prefetch the line after a fetched one.
+    #[inline(always)]
+    fn lacks_next_anywhere(&self, core: usize, who: Who, line: Line) -> bool {
+        let lacks = |side: &Hierarchy| side.lacks_next_fetch(core, who, line);
+        lacks(&self.machine_side) || (self.tally.takes(line.wrapping_add(1)) && self.shadow_side.as_deref().is_some_and(lacks))
+    }
+
+    /// A fetch that misses in the machine or in the shadow.
     #[inline(never)]
     fn fetch_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
         &mut self,
@@ -297,12 +316,22 @@ impl Cpu {
         line: Line,
         store: bool,
     ) {
+        if SHADOW && self.data_hits_twice(slice.core, slice.who, line, store) {
+            return;
+        }
         self.settle(slice);
         self.data_slowly::<LEDGER, SHADOW, MULTI>(slice.context, slice.core, slice.who, line, store);
         self.renew(slice);
     }
 
-    /// A data access that misses or has to be the first owner, or one that the shadow sees.
+    /// True when neither the machine nor the shadow has anything to do for a data access but to note the use.
+    #[inline(always)]
+    fn data_hits_twice(&mut self, core: usize, who: Who, line: Line, store: bool) -> bool {
+        let hits = |side: &mut Hierarchy| side.data_hits(core, who, line, store);
+        hits(&mut self.machine_side) && (!self.tally.takes(line) || self.shadow_side.as_deref_mut().is_some_and(hits))
+    }
+
+    /// A data access that misses or has to be the first owner, or one that misses in the shadow.
     #[inline(never)]
     fn data_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool>(
         &mut self,
@@ -377,14 +406,15 @@ impl Cpu {
     ) {
         let Slice { core, who, .. } = *slice;
         let hit = self.machine_side.page_hits::<FETCH>(core, who, line);
-        if SHADOW || !hit {
+        let hits_alone = !SHADOW || self.shadow_side.as_mut().is_some_and(|alone| alone.page_hits::<FETCH>(core, who, line));
+        if !hit || !hits_alone {
             self.settle(slice);
             self.translate_slowly::<LEDGER, SHADOW, MULTI, FETCH>(slice.context, core, who, line, hit);
             self.renew(slice);
         }
     }
 
-    /// A translation that misses, or one that the shadow sees.
+    /// A translation that misses in the machine or in the shadow.
     #[inline(never)]
     fn translate_slowly<const LEDGER: bool, const SHADOW: bool, const MULTI: bool, const FETCH: bool>(
         &mut self,

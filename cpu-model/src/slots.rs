@@ -88,8 +88,13 @@ impl Slots {
         self.order.emptied(slot);
     }
 
-    /// All slots that hold a key, with it.
-    pub fn filled(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
-        self.keys.iter().copied().enumerate().filter(|(_, key)| *key != EMPTY)
+    /// Number of slots, those that are never filled included.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key in a slot, or [`EMPTY`].
+    pub fn key(&self, slot: usize) -> u32 {
+        self.keys[slot]
     }
 }

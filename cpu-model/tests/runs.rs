@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::stream::{play, stream};
+use common::stream::{Stream, local_stream, play, stream};
 use cpu_model::{Cpu, CpuOptions, CrossingKind, Machine, Shadow, Structure};
 use sim_core::block::Binding;
+use sim_core::context::Context;
 use sim_core::ids::{CoreId, Mode};
 
 fn ledger_and(shadow: Shadow) -> CpuOptions {
@@ -136,5 +137,40 @@ fn a_second_core_that_does_nothing_changes_nothing() {
         }
         assert_eq!(one.clock(CoreId(0)), two.clock(CoreId(0)), "{name}");
         assert_eq!(one.ledger(), two.ledger(), "{name}");
+    }
+}
+
+/// Whole slices, and the same ops one by one without a budget, which keeps them out of the loop over hits.
+fn whole_and_single(machine: &Machine, cores: usize, stream: &Stream) -> [Cpu; 2] {
+    let new = || Cpu::new(machine, cores, &stream.layout, ledger_and(Shadow::Off), 7).unwrap();
+    let (mut whole, mut single) = (new(), new());
+    let binding = Binding::default();
+    for (index, (context, segment)) in stream.segments.iter().enumerate() {
+        let core = CoreId((index / 4 % cores) as u16);
+        // Some of the program's own code in kernel mode: structures that are apart follow the code.
+        let context = if index % 8 == 6 { Context::ELEVATED } else { *context };
+        whole.run(core, context, segment, &binding, u64::MAX);
+        for op in segment {
+            single.run(core, context, std::slice::from_ref(op), &binding, 0);
+        }
+    }
+    [whole, single]
+}
+
+#[test]
+fn the_loop_over_hits_changes_nothing() {
+    for name in Machine::preset_names() {
+        let shared = Machine::preset(name).unwrap();
+        for machine in [shared.clone(), shared.with_private_structures_per_mode()] {
+            for (cores, stream) in [(1, local_stream(4, 5)), (3, stream(4, 3))] {
+                let [whole, single] = whole_and_single(&machine, cores, &stream);
+                for core in (0..cores as u16).map(CoreId) {
+                    assert_eq!(whole.clock(core), single.clock(core), "{name}, {cores} cores");
+                    assert_eq!(whole.counters(core), single.counters(core), "{name}, {cores} cores");
+                    assert_eq!(whole.stack(core), single.stack(core), "{name}, {cores} cores");
+                }
+                assert_eq!(whole.ledger(), single.ledger(), "{name}, {cores} cores");
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! From samples to a report.
 
 use crate::experiment::Settings;
-use crate::registry::Mechanism;
 use crate::simulate::{Sample, Split};
+use crate::variants::Way;
 use cpu_model::{Counters, Structure};
 use os_model::stats::BatchLimit;
 use sim_core::histogram::LatencyHistogram;
@@ -60,13 +60,7 @@ pub fn throughputs(samples: &[Sample], settings: &Settings) -> Vec<f64> {
 }
 
 /// The report of one mechanism, without what needs the baseline.
-pub fn report(
-    workload: &Workload,
-    settings: &Settings,
-    mechanism: Mechanism,
-    manifest: &Manifest,
-    samples: &[Sample],
-) -> RunReport {
+pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Manifest, samples: &[Sample]) -> RunReport {
     let totals = Totals::of(samples);
     let per = |sum: u64| totals.per_request(sum);
     let sum = |of: fn(&Sample) -> u64| per(samples.iter().map(of).sum());
@@ -76,7 +70,8 @@ pub fn report(
         workload: workload.name.clone(),
         machine: settings.machine.name.clone(),
         kernel: settings.kernel.name.clone(),
-        mechanism: mechanism.name().into(),
+        mechanism: way.mechanism.name().into(),
+        variant: way.named_under(&settings.mechanism),
         cores: settings.run.cores,
         connections: if workload.program == Program::Sequential { 0 } else { settings.run.connections },
         seed: settings.run.seed,

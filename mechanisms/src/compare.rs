@@ -3,8 +3,8 @@
 use crate::assemble::{self, Totals, throughputs};
 use crate::experiment::{Settings, SettingsError};
 use crate::gain;
-use crate::registry::Mechanism;
 use crate::simulate::{Sample, SimulationError, simulate};
+use crate::variants::Way;
 use sim_core::estimate::{Decision, StoppingRule, paired_ratio};
 use sim_core::manifest::{Manifest, PartsHash};
 use sim_core::parallel::{self, Outcome, Sweep};
@@ -34,8 +34,8 @@ pub enum ExperimentError {
     /// A simulation.
     #[error("{mechanism}, seed {seed}: {source}")]
     Simulation {
-        /// The mechanism.
-        mechanism: &'static str,
+        /// The mechanism, with its variant.
+        mechanism: String,
         /// The seed.
         seed: u64,
         /// What went wrong.
@@ -65,56 +65,50 @@ const MOST_SEEDS: u32 = 8;
 /// One simulation to do.
 #[derive(Clone, Copy, Debug)]
 struct Point {
-    mechanism: Mechanism,
+    way: Way,
     seed: u64,
     exposure_permille: Option<u32>,
 }
 
-/// Runs one mechanism.
+/// Runs one mechanism in one variant.
 ///
 /// # Errors
 /// Settings out of range, a simulation that failed, or an interruption.
-pub fn run(workload: &Workload, settings: &Settings, mechanism: Mechanism, job: &Job) -> Result<RunReport, ExperimentError> {
+pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Result<RunReport, ExperimentError> {
     check(workload, settings)?;
     let manifest = manifest(workload, settings, job);
-    if let Some(reason) = mechanism.inapplicable(workload) {
-        return Ok(inapplicable(workload, settings, mechanism, &manifest, &reason));
+    if let Some(reason) = way.mechanism.inapplicable(workload) {
+        return Ok(inapplicable(workload, settings, way, &manifest, &reason));
     }
-    let samples = sample(workload, settings, &[mechanism], job)?;
-    let mut report = assemble::report(workload, settings, mechanism, &manifest, &samples[0]);
+    let samples = sample(workload, settings, &[way], job)?;
+    let mut report = assemble::report(workload, settings, way, &manifest, &samples[0]);
     report.why = gain::what_costs_most(&report);
     Ok(report)
 }
 
-/// Runs several mechanisms under the same seeds. The baseline, `sync`, is run too if it is not in the list.
+/// Runs several ways of issuing calls under the same seeds. The baseline, `sync`, is run too if it is not in the list.
 ///
 /// # Errors
 /// Settings out of range, a simulation that failed, or an interruption.
-pub fn compare(
-    workload: &Workload,
-    settings: &Settings,
-    mechanisms: &[Mechanism],
-    job: &Job,
-) -> Result<Comparison, ExperimentError> {
+pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Comparison, ExperimentError> {
     check(workload, settings)?;
     let manifest = manifest(workload, settings, job);
-    let mut wanted = vec![Mechanism::BASELINE];
-    wanted.extend(mechanisms.iter().copied().filter(|mechanism| *mechanism != Mechanism::BASELINE));
-    let applicable: Vec<Mechanism> =
-        wanted.iter().copied().filter(|mechanism| mechanism.inapplicable(workload).is_none()).collect();
+    let mut wanted = vec![Way::BASELINE];
+    wanted.extend(ways.iter().copied().filter(|way| *way != Way::BASELINE));
+    let applicable: Vec<Way> = wanted.iter().copied().filter(|way| way.mechanism.inapplicable(workload).is_none()).collect();
     let samples = sample(workload, settings, &applicable, job)?;
     let ranges = if settings.run.exposure_range { exposure_ranges(workload, settings, &applicable, job)? } else { Vec::new() };
     let base = throughputs(&samples[0], settings);
     let base_totals = Totals::of(&samples[0]);
     let mut results: Vec<RunReport> = Vec::new();
-    for mechanism in wanted {
-        let Some(position) = applicable.iter().position(|other| *other == mechanism) else {
-            let reason = mechanism.inapplicable(workload).unwrap_or_default();
-            results.push(inapplicable(workload, settings, mechanism, &manifest, &reason));
+    for way in wanted {
+        let Some(position) = applicable.iter().position(|other| *other == way) else {
+            let reason = way.mechanism.inapplicable(workload).unwrap_or_default();
+            results.push(inapplicable(workload, settings, way, &manifest, &reason));
             continue;
         };
         let own = &samples[position];
-        let mut report = assemble::report(workload, settings, mechanism, &manifest, own);
+        let mut report = assemble::report(workload, settings, way, &manifest, own);
         report.speedup_vs_sync = Some(paired_ratio(&throughputs(own, settings), &base));
         report.gain_parts = Some(gain::parts(&base_totals, &Totals::of(own)));
         report.exposure_range = ranges.get(position).copied();
@@ -144,7 +138,7 @@ fn manifest(workload: &Workload, settings: &Settings, job: &Job) -> Manifest {
     }
 }
 
-fn inapplicable(workload: &Workload, settings: &Settings, mechanism: Mechanism, manifest: &Manifest, reason: &str) -> RunReport {
+fn inapplicable(workload: &Workload, settings: &Settings, way: Way, manifest: &Manifest, reason: &str) -> RunReport {
     let common = RunReport {
         workload: workload.name.clone(),
         machine: settings.machine.name.clone(),
@@ -155,28 +149,23 @@ fn inapplicable(workload: &Workload, settings: &Settings, mechanism: Mechanism, 
         manifest: manifest.clone(),
         ..RunReport::default()
     };
-    RunReport::not_applicable(&common, mechanism.name(), reason)
+    RunReport { variant: way.named_under(&settings.mechanism), ..RunReport::not_applicable(&common, way.mechanism.name(), reason) }
 }
 
-/// Samples by mechanism, the same seeds for each: as many as the settings say or as the interval needs.
-fn sample(
-    workload: &Workload,
-    settings: &Settings,
-    mechanisms: &[Mechanism],
-    job: &Job,
-) -> Result<Vec<Vec<Sample>>, ExperimentError> {
+/// Samples by way, the same seeds for each: as many as the settings say or as the interval needs.
+fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Vec<Vec<Sample>>, ExperimentError> {
     let fixed = settings.run.reps;
     let first = if fixed > 0 { fixed } else { FIRST_SEEDS };
-    let mut samples: Vec<Vec<Sample>> = mechanisms.iter().map(|_| Vec::new()).collect();
+    let mut samples: Vec<Vec<Sample>> = ways.iter().map(|_| Vec::new()).collect();
     let mut seeds = 0;
     let mut wanted = first;
     while seeds < wanted {
         let points: Vec<Point> = (seeds..wanted)
-            .flat_map(|rep| mechanisms.iter().map(move |mechanism| (rep, *mechanism)))
-            .map(|(rep, mechanism)| Point { mechanism, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
+            .flat_map(|rep| ways.iter().map(move |way| (rep, *way)))
+            .map(|(rep, way)| Point { way, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
             .collect();
         for (point, sample) in points.iter().zip(simulate_all(workload, settings, &points, job)?) {
-            let position = mechanisms.iter().position(|mechanism| *mechanism == point.mechanism).unwrap_or(0);
+            let position = ways.iter().position(|way| *way == point.way).unwrap_or(0);
             samples[position].push(sample);
         }
         seeds = wanted;
@@ -205,17 +194,17 @@ fn precise(workload: &Workload, settings: &Settings, samples: &[Vec<Sample>]) ->
 fn exposure_ranges(
     workload: &Workload,
     settings: &Settings,
-    mechanisms: &[Mechanism],
+    ways: &[Way],
     job: &Job,
 ) -> Result<Vec<ExposureRange>, ExperimentError> {
     let points: Vec<Point> = [500, 1000]
         .into_iter()
-        .flat_map(|exposure| mechanisms.iter().map(move |mechanism| (exposure, *mechanism)))
-        .map(|(exposure, mechanism)| Point { mechanism, seed: settings.run.seed, exposure_permille: Some(exposure) })
+        .flat_map(|exposure| ways.iter().map(move |way| (exposure, *way)))
+        .map(|(exposure, way)| Point { way, seed: settings.run.seed, exposure_permille: Some(exposure) })
         .collect();
     let samples = simulate_all(workload, settings, &points, job)?;
     let rates = throughputs(&samples, settings);
-    let count = mechanisms.len();
+    let count = ways.len();
     let speedup = |end: usize, position: usize| rates[end * count + position] / rates[end * count];
     Ok((0..count).map(|position| ExposureRange { low: speedup(0, position), high: speedup(1, position) }).collect())
 }
@@ -230,12 +219,13 @@ fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job:
     };
     let work = |_: usize, point: &Point| {
         let mut own = settings.clone();
+        point.way.apply(&mut own.mechanism);
         if let Some(exposure) = point.exposure_permille {
             own.machine.exposure.instruction_permille_user = exposure;
             own.machine.exposure.instruction_permille_kernel = exposure;
         }
-        let sample = simulate(workload, &own, point.mechanism, point.seed);
-        sample.map_err(|source| ExperimentError::Simulation { mechanism: point.mechanism.name(), seed: point.seed, source })
+        let sample = simulate(workload, &own, point.way.mechanism, point.seed);
+        sample.map_err(|source| ExperimentError::Simulation { mechanism: point.way.name(), seed: point.seed, source })
     };
     let outcomes = parallel::map(points, sweep, work, |_, _| {})
         .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
@@ -255,7 +245,7 @@ fn comparison_notes(results: &[RunReport]) -> Vec<String> {
         {
             notes.push(format!(
                 "{}: the {} is the limit, not the server: throughput hides what the server saves; compare processor time per request",
-                report.mechanism,
+                report.label(),
                 limit.name()
             ));
         }

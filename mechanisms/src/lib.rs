@@ -13,3 +13,4 @@ pub mod registry;
 pub mod replay;
 pub mod settings;
 pub mod simulate;
+pub mod variants;

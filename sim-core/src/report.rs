@@ -35,6 +35,8 @@ pub struct RunReport {
     pub kernel: String,
     /// `sync`, `exception-less`, `batched-script`, `in-kernel-dsl` or `elevated-shortcut`.
     pub mechanism: String,
+    /// Its variant, when it is not the mechanism's default one.
+    pub variant: Option<String>,
     /// Cores of the simulated machine that the server may use.
     pub cores: u32,
     /// Client connections; 0 for a sequential program.
@@ -174,6 +176,7 @@ impl Default for RunReport {
             machine: String::new(),
             kernel: String::new(),
             mechanism: String::new(),
+            variant: None,
             cores: 0,
             connections: 0,
             seed: 0,
@@ -211,6 +214,14 @@ impl Default for RunReport {
 }
 
 impl RunReport {
+    /// `mechanism`, or `mechanism:variant` when the variant is not the default one.
+    pub fn label(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{}:{variant}", self.mechanism),
+            None => self.mechanism.clone(),
+        }
+    }
+
     /// The report of a mechanism that can't run the workload, under the same settings as `other`.
     pub fn not_applicable(other: &RunReport, mechanism: &str, reason: &str) -> RunReport {
         RunReport {

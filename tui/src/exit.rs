@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(code_of(&anyhow::anyhow!("anything")), 2);
         let unbalanced = sim_core::stack::Unbalanced { accounted: 1, elapsed: 2 };
         let source = SimulationError::Unbalanced { core: 0, source: unbalanced };
-        assert_eq!(code_of(&anyhow::Error::new(ExperimentError::Simulation { mechanism: "sync", seed: 1, source })), 3);
+        assert_eq!(code_of(&anyhow::Error::new(ExperimentError::Simulation { mechanism: "sync".into(), seed: 1, source })), 3);
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TraceCommand,
     },
-    /// List machines, kernels, mechanisms, workloads or system calls
+    /// List machines, kernels, mechanisms, variants, workloads or system calls
     List(ListArguments),
     /// Explain a machine, kernel, mechanism, workload, setting, component of the cycle stack or key of a report
     #[command(after_long_help = help::EXPLAIN)]
@@ -103,7 +103,7 @@ pub enum Command {
 pub struct CompareArguments {
     /// A bundled workload (`ringscope list workloads`), or a file: workload, capture, strace or ftrace log
     pub workload: String,
-    /// Mechanisms to compare with sync, separated by commas; all when left out
+    /// Mechanisms, or `mechanism:variant`, to compare with sync, separated by commas; all when left out
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub mechanism: Vec<String>,
     /// What to simulate.
@@ -119,7 +119,7 @@ pub struct CompareArguments {
 pub struct RunArguments {
     /// A bundled workload (`ringscope list workloads`), or a file: workload, capture, strace or ftrace log
     pub workload: String,
-    /// The mechanism (`ringscope list mechanisms`)
+    /// The mechanism (`ringscope list mechanisms`), or `mechanism:variant` (`ringscope list variants`)
     #[arg(long, value_name = "NAME", default_value = "sync")]
     pub mechanism: String,
     /// What to simulate.
@@ -221,6 +221,8 @@ pub enum ListChoice {
     Kernels,
     /// Ways of issuing system calls
     Mechanisms,
+    /// Variants of the mechanisms: `mechanism:variant`, for --mechanism
+    Variants,
     /// Workloads that come with the program
     Workloads,
     /// System calls by number

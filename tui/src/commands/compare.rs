@@ -1,22 +1,23 @@
 //! `ringscope compare`: all mechanisms on one workload.
 
-use super::{add_timing, configuration, mechanism, write_files};
+use super::{add_timing, configuration, way, write_files};
 use crate::args::{CompareArguments, canonical_command};
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, workloads};
 use anyhow::Result;
 use mechanisms::compare::{self, Job};
-use mechanisms::registry::{ALL, Mechanism};
+use mechanisms::registry::ALL;
+use mechanisms::variants::Way;
 use std::time::Instant;
 
 /// Runs the comparison and prints it.
 pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
     output::check_files(&options.output.output)?;
     let configuration = configuration(&options.experiment)?;
-    let mechanisms: Vec<Mechanism> = if options.mechanism.is_empty() {
-        ALL.iter().map(|entry| entry.mechanism).collect()
+    let ways: Vec<Way> = if options.mechanism.is_empty() {
+        ALL.iter().map(|entry| entry.mechanism.into()).collect()
     } else {
-        options.mechanism.iter().map(|name| mechanism(name)).collect::<Result<_>>()?
+        options.mechanism.iter().map(|name| way(name)).collect::<Result<_>>()?
     };
     let workload = workloads::load(&options.workload)?;
     let names = options.mechanism.join(",");
@@ -32,7 +33,7 @@ pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
         command: canonical_command(&words, &options.experiment, configuration.project_file.as_deref()),
     };
     let begun = Instant::now();
-    let mut comparison = compare::compare(&workload, &configuration.settings, &mechanisms, &job)?;
+    let mut comparison = compare::compare(&workload, &configuration.settings, &ways, &job)?;
     if options.output.timing {
         add_timing(&mut comparison.results, begun.elapsed().as_secs_f64());
     }

@@ -7,6 +7,7 @@ use crate::{numbers, output};
 use anyhow::Result;
 use cpu_model::Machine;
 use mechanisms::registry::ALL;
+use mechanisms::variants::{VARIANTS, Variant};
 use os_model::kernel::{Kernel, PRESETS as KERNELS};
 use serde_json::{Value, json};
 use sim_core::calls::CALL_NAMES;
@@ -18,6 +19,7 @@ pub fn list(options: &ListArguments, terminal: &Terminal) -> Result<()> {
         ListChoice::Machines => machines()?,
         ListChoice::Kernels => kernels()?,
         ListChoice::Mechanisms => mechanisms(),
+        ListChoice::Variants => variants(),
         ListChoice::Workloads => workloads(),
         ListChoice::Syscalls => syscalls(),
     };
@@ -72,6 +74,11 @@ fn kernels() -> Result<Vec<Value>> {
 
 fn mechanisms() -> Vec<Value> {
     ALL.iter().map(|entry| json!({"name": entry.name, "what": entry.summary, "source": entry.source})).collect()
+}
+
+fn variants() -> Vec<Value> {
+    let name = |entry: &Variant| format!("{}:{}", entry.mechanism.name(), entry.name);
+    VARIANTS.iter().map(|entry| json!({"name": name(entry), "what": entry.summary, "source": entry.source})).collect()
 }
 
 fn workloads() -> Vec<Value> {

@@ -14,7 +14,7 @@ use crate::config::{Configuration, Inputs, resolve};
 use crate::output;
 use crate::terminal::Terminal;
 use anyhow::{Result, bail};
-use mechanisms::registry::{ALL, Mechanism};
+use mechanisms::variants::{self, Way};
 use sim_core::report::{HostTiming, RunReport};
 use std::path::{Path, PathBuf};
 
@@ -62,14 +62,23 @@ fn configuration(experiment: &ExperimentOptions) -> Result<Configuration> {
     Ok(resolve(&Inputs { experiment, ledger: None, folder: Path::new(".") })?)
 }
 
-fn mechanism(name: &str) -> Result<Mechanism> {
-    if let Ok(mechanism) = Mechanism::from_name(name) {
-        return Ok(mechanism);
+/// A mechanism, or `mechanism:variant`.
+fn way(name: &str) -> Result<Way> {
+    let error = match Way::from_name(name) {
+        Ok(way) => return Ok(way),
+        Err(error) => error,
+    };
+    let known = variants::names();
+    let near = crate::nearest::nearest(name, known.iter().map(String::as_str))
+        .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    match error {
+        variants::UnknownWay::Mechanism(unknown) => {
+            bail!("no mechanism is called `{}`{near}\n  known mechanisms: {}", unknown.name, unknown.known)
+        }
+        variants::UnknownWay::Variant { mechanism, name, known } => {
+            bail!("{mechanism} has no variant called `{name}`{near}\n  its variants: {known}")
+        }
     }
-    let known: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
-    let near =
-        crate::nearest::nearest(name, known.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-    bail!("no mechanism is called `{name}`{near}\n  known mechanisms: {}", known.join(", "))
 }
 
 /// Host time of an experiment, where --timing asks for it: into the reports and on standard error. The measured windows' instructions are

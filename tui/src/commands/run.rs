@@ -1,6 +1,6 @@
 //! `ringscope run`: one mechanism in depth.
 
-use super::{add_timing, configuration, mechanism, write_files};
+use super::{add_timing, configuration, way, write_files};
 use crate::args::{RunArguments, canonical_command};
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, workloads};
@@ -12,10 +12,11 @@ use std::time::Instant;
 pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
     output::check_files(&options.output.output)?;
     let configuration = configuration(&options.experiment)?;
-    let mechanism = mechanism(&options.mechanism)?;
+    let way = way(&options.mechanism)?;
+    let name = way.name();
     let workload = workloads::load(&options.workload)?;
     let display = progress::display(terminal);
-    let words = ["run", options.workload.as_str(), "--mechanism", mechanism.name()];
+    let words = ["run", options.workload.as_str(), "--mechanism", name.as_str()];
     let job = Job {
         threads: options.output.threads,
         progress: display.as_ref(),
@@ -23,7 +24,7 @@ pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
         command: canonical_command(&words, &options.experiment, configuration.project_file.as_deref()),
     };
     let begun = Instant::now();
-    let mut report = compare::run(&workload, &configuration.settings, mechanism, &job)?;
+    let mut report = compare::run(&workload, &configuration.settings, way, &job)?;
     if options.output.timing {
         add_timing(std::slice::from_mut(&mut report), begun.elapsed().as_secs_f64());
     }

@@ -21,7 +21,7 @@ pub fn comparison(comparison: &Comparison, workload: &Workload, terminal: &Termi
     text.push('\n');
     for report in &comparison.results {
         let why = if report.applicable { report.why.clone() } else { not_applicable(report) };
-        text.push_str(&hanging(&format!("{}: {why}", report.mechanism), terminal.width, 4));
+        text.push_str(&hanging(&format!("{}: {why}", report.label()), terminal.width, 4));
     }
     text.push('\n');
     if !terminal.quiet {
@@ -67,14 +67,14 @@ fn table(comparison: &Comparison, terminal: &Terminal) -> String {
     let mut table = Table::with_order(&COLUMNS);
     for report in &comparison.results {
         if !report.applicable {
-            table.row([report.mechanism.as_str(), "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]);
+            table.row([report.label().as_str(), "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]);
             continue;
         }
         let speedup = report.speedup_vs_sync.as_ref().map_or("-".into(), |speedup| with_interval(speedup, 2, "x"));
         table.row([
-            report.mechanism.clone(),
+            report.label(),
             fixed(report.throughput_rps.mean, 0),
-            if report.mechanism == "sync" { "1.00x".into() } else { speedup },
+            if report.label() == "sync" { "1.00x".into() } else { speedup },
             short(report.latency_us.p50),
             short(report.latency_us.p99),
             fixed(report.modes.user.cpi, 2),
@@ -95,35 +95,35 @@ fn warnings(comparison: &Comparison) -> Vec<String> {
     let applicable: Vec<&RunReport> = comparison.results.iter().filter(|report| report.applicable).collect();
     for report in &applicable {
         let limited = report.limited_by.filter(|limit| *limit != LimitedBy::Server);
-        if let Some(limit) = limited.filter(|_| !comparison.notes.iter().any(|note| note.starts_with(&report.mechanism))) {
-            warnings.push(format!("{}: limited by the {}, not by the server", report.mechanism, limit.name()));
+        if let Some(limit) = limited.filter(|_| !comparison.notes.iter().any(|note| note.starts_with(&report.label()))) {
+            warnings.push(format!("{}: limited by the {}, not by the server", report.label(), limit.name()));
         }
         if report.synthetic_cycle_share > SYNTHETIC_SHARE_WARNED {
             let share = percent(report.synthetic_cycle_share);
-            warnings.push(format!("{}: {share} of its busy cycles are synthetic (not recorded, estimated)", report.mechanism));
+            warnings.push(format!("{}: {share} of its busy cycles are synthetic (not recorded, estimated)", report.label()));
         }
-        if let Some(speedup) = report.speedup_vs_sync.filter(|_| report.mechanism != "sync") {
+        if let Some(speedup) = report.speedup_vs_sync.filter(|_| report.label() != "sync") {
             let half = speedup.half_width_relative();
             if half > INTERVAL_RELATIVE {
                 let reached = if half.is_finite() { format!("± {}", percent(half)) } else { "unknown".into() };
                 warnings.push(format!(
                     "{}: the interval of the speed-up is {reached}, wider than 2 %: more --reps or --requests narrow it",
-                    report.mechanism
+                    report.label()
                 ));
             }
         }
         if let Some(range) =
-            report.exposure_range.filter(|range| (range.low > 1.0) != (range.high > 1.0) && report.mechanism != "sync")
+            report.exposure_range.filter(|range| (range.low > 1.0) != (range.high > 1.0) && report.label() != "sync")
         {
             warnings.push(format!(
                 "{}: whether it gains depends on how much of an instruction miss is exposed: {}x at half, {}x at all of it",
-                report.mechanism,
+                report.label(),
                 fixed(range.low, 2),
                 fixed(range.high, 2)
             ));
         }
         for note in &report.notes {
-            let own = format!("{}: {note}", report.mechanism);
+            let own = format!("{}: {note}", report.label());
             if !warnings.contains(&own) {
                 warnings.push(own);
             }
@@ -139,10 +139,10 @@ fn footing(comparison: &Comparison, terminal: &Terminal) -> String {
     let ranges: Vec<String> = comparison
         .results
         .iter()
-        .filter(|report| report.mechanism != "sync")
+        .filter(|report| report.label() != "sync")
         .filter_map(|report| {
             let range = report.exposure_range?;
-            Some(format!("{} {}x to {}x", report.mechanism, fixed(range.low, 2), fixed(range.high, 2)))
+            Some(format!("{} {}x to {}x", report.label(), fixed(range.low, 2), fixed(range.high, 2)))
         })
         .collect();
     if !ranges.is_empty() {

@@ -21,12 +21,12 @@ const BAR: usize = 30;
 pub fn run(report: &RunReport, workload: &Workload, terminal: &Terminal) -> String {
     let mut text = format!(
         "{}\n{}",
-        terminal.bold(&format!("{} with {} on {}, {}", report.workload, report.mechanism, report.machine, report.kernel)),
+        terminal.bold(&format!("{} with {} on {}, {}", report.workload, report.label(), report.machine, report.kernel)),
         wrapped(&workload.description, terminal.width)
     );
     if !report.applicable {
         let reason = report.reason.as_deref().unwrap_or("no reason given");
-        text.push_str(&hanging(&format!("{} does not apply: {reason}", report.mechanism), terminal.width, 4));
+        text.push_str(&hanging(&format!("{} does not apply: {reason}", report.label()), terminal.width, 4));
         return text;
     }
     text.push_str(&summary(report, terminal));

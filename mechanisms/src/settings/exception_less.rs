@@ -1,0 +1,54 @@
+//! Settings of exception-less calls.
+
+use serde::{Deserialize, Serialize};
+
+/// Forms of exception-less calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExceptionLessVariant {
+    /// Syscall pages scanned by syscall threads, used through an event library (libflexsc).
+    #[default]
+    Pages,
+}
+
+/// Exception-less calls. Instruction counts are of straightforward code for the work described in the papers, counted by hand on its
+/// x86-64 assembly (stores of number, six arguments and status; a compare and a branch per entry scanned; and so on): guesses within a
+/// factor of two that calibration on the published batch costs can replace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExceptionLessSettings {
+    /// Which form of the mechanism.
+    pub variant: ExceptionLessVariant,
+    /// User instructions to write an entry.
+    pub post_instructions: u32,
+    /// User instructions per entry looked at when polling.
+    pub scan_instructions: u32,
+    /// User instructions from a completed entry to its callback.
+    pub callback_instructions: u32,
+    /// Kernel instructions from a submitted entry to its handler (lookup of the call, arguments into registers).
+    pub dispatch_instructions: u32,
+    /// Kernel instructions from the handler's return to the entry's status.
+    pub complete_instructions: u32,
+    /// Accepts posted at the same time (ATC'11, section 4: several accepts outstanding).
+    pub accepts_outstanding: u32,
+    /// Extra lines touched when a result that stood on the stack (fstat) lives in its own memory.
+    pub stat_result_lines: u32,
+    /// Kernel cores notice posts by polling the pages (true), or are woken only by `flexsc_wait` (false).
+    pub kernel_cores_poll: bool,
+}
+
+impl Default for ExceptionLessSettings {
+    fn default() -> Self {
+        ExceptionLessSettings {
+            variant: ExceptionLessVariant::default(),
+            post_instructions: 24,
+            scan_instructions: 5,
+            callback_instructions: 60,
+            dispatch_instructions: 40,
+            complete_instructions: 15,
+            accepts_outstanding: 32,
+            stat_result_lines: 3,
+            kernel_cores_poll: true,
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What each mechanism can be set to. Every number names its source or says that it is a guess; `--set mechanism.…` changes it.
+
+mod batched_script;
+mod elevated;
+mod exception_less;
+mod in_kernel;
+mod synchronous;
+
+pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant};
+pub use elevated::{Depth, ElevatedSettings, ElevatedVariant};
+pub use exception_less::{ExceptionLessSettings, ExceptionLessVariant};
+pub use in_kernel::{InKernelSettings, InKernelVariant};
+pub use synchronous::{SyncSettings, SyncVariant};
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of all mechanisms.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MechanismSettings {
+    /// Synchronous calls.
+    pub sync: SyncSettings,
+    /// Exception-less calls.
+    pub exception_less: ExceptionLessSettings,
+    /// Batched scripts.
+    pub batched_script: BatchedScriptSettings,
+    /// In-kernel services.
+    pub in_kernel_dsl: InKernelSettings,
+    /// Elevated shortcut.
+    pub elevated_shortcut: ElevatedSettings,
+}

@@ -9,7 +9,7 @@ use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{Cycles, Mode};
 use sim_core::report::{
     BatchDepth, CallRow, CoreWindow, CoresUsed, Estimate, EvictorRow, IndirectByMode, LatencyMicroseconds, LimitedBy, Manifest,
-    MissesPerKiloInstruction, ModeReport, Modes, PerRequest, RunReport, ShadowRow, StackReport, Window,
+    MissesPerKiloInstruction, ModeReport, Modes, OccurrenceRow, PerRequest, RunReport, ShadowRow, StackReport, Window,
 };
 use sim_core::stack::{Component, CycleStack, Domain};
 use sim_core::workload::{Program, Workload};
@@ -106,6 +106,7 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         cores_used: cores_used(&totals, settings),
         core_split: samples.first().map(|sample| split(&sample.split, settings)).unwrap_or_default(),
         mechanism_memory_bytes: samples.first().map_or(0, |sample| sample.memory_bytes),
+        occurrences: occurrences(samples, &totals),
         window: Some(window(samples)),
         notes: notes(samples),
         ..RunReport::default()
@@ -178,6 +179,15 @@ fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
         cycles_per_call: cycles as f64 / count.max(1) as f64,
     };
     rows.into_iter().filter(|(_, counts)| counts.0 > 0).map(row).collect()
+}
+
+fn occurrences(samples: &[Sample], totals: &Totals) -> Vec<OccurrenceRow> {
+    let mut rows: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (what, count) in samples.iter().flat_map(|sample| &sample.occurrences) {
+        *rows.entry(what).or_default() += count;
+    }
+    let row = |(what, count): (&str, u64)| OccurrenceRow { what: what.into(), count, per_request: totals.per_request(count) };
+    rows.into_iter().map(row).collect()
 }
 
 /// Ledger rows by (structure, mode, evictor): what the same mode pushed out is one row, `same`.

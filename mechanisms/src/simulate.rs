@@ -59,6 +59,8 @@ pub struct Sample {
     pub synthetic_cycles: Cycles,
     /// Use of all cores over time.
     pub split: Vec<Split>,
+    /// What else the mechanism counted.
+    pub occurrences: Vec<(&'static str, u64)>,
     /// Memory of the mechanism.
     pub memory_bytes: u64,
 }
@@ -252,6 +254,7 @@ fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationE
         warm_up_cycles: 0,
         synthetic_cycles: system.stats.synthetic_cycles,
         split: Vec::new(),
+        occurrences: system.stats.occurrences.clone(),
         memory_bytes: 0,
     })
 }

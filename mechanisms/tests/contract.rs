@@ -1,8 +1,9 @@
 //! What every mechanism must do, on every kind of program.
 
 use mechanisms::experiment::Settings;
-use mechanisms::registry::{ALL, Mechanism};
+use mechanisms::registry::Mechanism;
 use mechanisms::simulate::{Sample, simulate};
+use mechanisms::variants::{VARIANTS, Variant, Way};
 use sim_core::stack::{Component, CrossingPart};
 use sim_core::workload::{Program, Workload};
 use traces::synthetic::{Shape, server};
@@ -26,21 +27,27 @@ fn programs() -> Vec<Workload> {
     ]
 }
 
-fn run(workload: &Workload, settings: &Settings, mechanism: Mechanism) -> Option<Sample> {
-    if mechanism.inapplicable(workload).is_some() {
+fn run(workload: &Workload, settings: &Settings, variant: &'static Variant) -> Option<Sample> {
+    if variant.mechanism.inapplicable(workload).is_some() {
         return None;
     }
-    let sample = simulate(workload, settings, mechanism, 1);
-    Some(sample.unwrap_or_else(|error| panic!("{} on {:?}: {error}", mechanism.name(), workload.program)))
+    let mut settings = settings.clone();
+    Way { mechanism: variant.mechanism, variant: Some(variant.name) }.apply(&mut settings.mechanism);
+    let sample = simulate(workload, &settings, variant.mechanism, 1);
+    Some(sample.unwrap_or_else(|error| panic!("{} on {:?}: {error}", label(variant), workload.program)))
+}
+
+fn label(variant: &Variant) -> String {
+    format!("{}:{}", variant.mechanism.name(), variant.name)
 }
 
 #[test]
 fn every_mechanism_serves_every_program() {
     for workload in programs() {
         for (cores, connections) in [(1, 1), (1, 16), (2, 16), (4, 40)] {
-            for description in ALL {
-                if let Some(sample) = run(&workload, &settings(cores, connections), description.mechanism) {
-                    assert!(sample.replies >= 60, "{} on {:?}", description.name, workload.program);
+            for variant in VARIANTS {
+                if let Some(sample) = run(&workload, &settings(cores, connections), variant) {
+                    assert!(sample.replies >= 60, "{} on {:?}", label(variant), workload.program);
                     assert!(sample.window_cycles > 0);
                 }
             }
@@ -51,23 +58,24 @@ fn every_mechanism_serves_every_program() {
 #[test]
 fn a_mechanism_executes_the_calls_of_the_requests_and_no_others() {
     let workload = server(Shape::default());
-    for description in ALL {
-        let Some(sample) = run(&workload, &settings(1, 16), description.mechanism) else { continue };
+    for variant in VARIANTS {
+        let Some(sample) = run(&workload, &settings(1, 16), variant) else { continue };
         let reads = sample.calls[0] as f64 / sample.replies as f64;
         let sends = sample.calls[46] as f64 / sample.replies as f64;
         // requests in service when the window opens and closes blur the count by at most one per connection
-        assert!((0.7..=1.3).contains(&reads), "{}: {reads} reads a reply", description.name);
-        assert!((0.7..=1.3).contains(&sends), "{}: {sends} sends a reply", description.name);
+        assert!((0.7..=1.3).contains(&reads), "{}: {reads} reads a reply", label(variant));
+        assert!((0.7..=1.3).contains(&sends), "{}: {sends} sends a reply", label(variant));
         let waits = sample.calls[232];
-        let waits_expected = !matches!(description.mechanism, Mechanism::ExceptionLess | Mechanism::InKernelDsl);
-        assert_eq!(waits > 0, waits_expected, "{}: {waits} readiness calls", description.name);
+        let waits_expected = !matches!(variant.mechanism, Mechanism::ExceptionLess | Mechanism::InKernelDsl);
+        assert_eq!(waits > 0, waits_expected, "{}: {waits} readiness calls", label(variant));
     }
 }
 
 #[test]
 fn an_elevated_run_crosses_only_for_interrupts() {
+    let call = VARIANTS.iter().find(|variant| variant.mechanism == Mechanism::ElevatedShortcut).unwrap();
     for workload in programs() {
-        let Some(sample) = run(&workload, &settings(1, 8), Mechanism::ElevatedShortcut) else { continue };
+        let Some(sample) = run(&workload, &settings(1, 8), call) else { continue };
         assert_eq!(sample.call_crossings, 0, "{:?}", workload.program);
         let refetch = sample.stack.get(Component::Crossing(CrossingPart::Refetch));
         assert_eq!(refetch, 0, "no return to user mode, so nothing to fetch again");
@@ -77,14 +85,12 @@ fn an_elevated_run_crosses_only_for_interrupts() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for workload in programs() {
-        for description in ALL {
+        for variant in VARIANTS {
             let settings = settings(2, 8);
-            let (Some(one), Some(two)) =
-                (run(&workload, &settings, description.mechanism), run(&workload, &settings, description.mechanism))
-            else {
+            let (Some(one), Some(two)) = (run(&workload, &settings, variant), run(&workload, &settings, variant)) else {
                 continue;
             };
-            assert_eq!(one.stack, two.stack, "{} on {:?}", description.name, workload.program);
+            assert_eq!(one.stack, two.stack, "{} on {:?}", label(variant), workload.program);
             assert_eq!(one.reply_times, two.reply_times);
             assert_eq!(one.ledger, two.ledger);
         }

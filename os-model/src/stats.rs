@@ -40,6 +40,8 @@ pub struct Stats {
     pub batches: Vec<BatchCount>,
     /// Cycles of synthetic blocks and of instructions without lines, over all cores.
     pub synthetic_cycles: Cycles,
+    /// What else happened, by name, in the order of first occurrence: a mechanism's own events (cancelled calls, enters, yields).
+    pub occurrences: Vec<(&'static str, u64)>,
     window_open: Cycles,
     window_close: Cycles,
 }
@@ -94,6 +96,7 @@ impl Default for Stats {
             refused_arrivals: 0,
             batches: Vec::new(),
             synthetic_cycles: 0,
+            occurrences: Vec::new(),
             window_open: 0,
             window_close: 0,
         }
@@ -133,6 +136,14 @@ impl Stats {
         match self.batches.iter_mut().find(|entry| entry.size == size && entry.limit == limit) {
             Some(entry) => entry.count += 1,
             None => self.batches.push(BatchCount { size, limit, count: 1 }),
+        }
+    }
+
+    /// Something of a mechanism's own happened `times` times; `name` is what the report shows, in the plural.
+    pub fn occurred(&mut self, name: &'static str, times: u64) {
+        match self.occurrences.iter_mut().find(|entry| entry.0 == name) {
+            Some(entry) => entry.1 += times,
+            None => self.occurrences.push((name, times)),
         }
     }
 

@@ -13,7 +13,7 @@ pub use crate::estimate::Estimate;
 pub use crate::manifest::Manifest;
 pub use parts::{
     BatchDepth, CallRow, CoreWindow, CoresUsed, EvictorRow, ExposureRange, GainParts, HostTiming, IndirectByMode,
-    LatencyMicroseconds, LimitedBy, MissesPerKiloInstruction, ModeReport, Modes, PerRequest, ShadowRow, Window,
+    LatencyMicroseconds, LimitedBy, MissesPerKiloInstruction, ModeReport, Modes, OccurrenceRow, PerRequest, ShadowRow, Window,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,8 @@ pub struct RunReport {
     pub core_split: Vec<CoreWindow>,
     /// Memory that the mechanism itself takes: pages, rings, thread stacks, script states, tables.
     pub mechanism_memory_bytes: u64,
+    /// What else the mechanism counts: cancelled calls, enters of a ring, yields.
+    pub occurrences: Vec<OccurrenceRow>,
     /// Warm-up and measured window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
@@ -206,6 +208,7 @@ impl Default for RunReport {
             cores_used: CoresUsed::default(),
             core_split: Vec::new(),
             mechanism_memory_bytes: 0,
+            occurrences: Vec::new(),
             window: None,
             notes: Vec::new(),
             timing: None,

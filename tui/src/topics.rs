@@ -197,6 +197,10 @@ pub const KEYS: &[Topic] = &[
         "Cores' worth of time in user mode, in kernel mode, idle, and in a recorded client; they sum to the number of cores.",
     ),
     topic("core_split", "cores_used over time, as fractions, in stretches of the first repetition's window."),
+    topic(
+        "occurrences",
+        "What else the mechanism counts (cancelled calls, enters of a ring, yields), in all windows and per request.",
+    ),
     topic("mechanism_memory_bytes", "Memory that the mechanism itself takes: pages, rings, thread stacks, script states, tables."),
     topic("window", "Warm-up and measured window: the test that opened the window, requests and cycles before it, cycles in it."),
     topic("why", "One line: where the gain or loss comes from, in cycles per request."),

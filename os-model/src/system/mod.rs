@@ -69,6 +69,8 @@ pub(crate) enum Event {
     OpenArrival,
     /// The reply's last byte is at the client.
     Reply(Slot),
+    /// A timer of a task ends.
+    Timer(TaskId),
 }
 
 /// How many of everything a simulation has.
@@ -466,6 +468,12 @@ impl<'a> System<'a> {
             TaskState::Sleeping => {}
         }
         self.enqueue(task, at, from);
+    }
+
+    /// Wakes a task at a time to come, as a timer does. A task that is awake then is not disturbed but goes on once more before it
+    /// sleeps; a driver that no longer needs the timer lets it pass.
+    pub fn wake_at(&mut self, task: TaskId, at: Cycles) {
+        self.events.push(at, Event::Timer(task));
     }
 }
 

@@ -32,6 +32,7 @@ impl System<'_> {
             Event::ClientSend(connection) => self.client_send(connection, at),
             Event::OpenArrival => self.open_arrival(at),
             Event::Reply(slot) => self.reply_received(slot, at),
+            Event::Timer(task) => self.wake(task, at, None),
         }
     }
 

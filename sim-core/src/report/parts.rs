@@ -185,6 +185,18 @@ pub struct CallRow {
     pub cycles_per_call: f64,
 }
 
+/// Something of a mechanism's own that happened: cancelled calls, enters of a ring, yields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OccurrenceRow {
+    /// What, in the plural.
+    pub what: String,
+    /// How often in all measured windows.
+    pub count: u64,
+    /// How often per request.
+    #[serde(with = "digits")]
+    pub per_request: f64,
+}
+
 /// Misses of one mode in one structure whose line the same evictor had pushed out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictorRow {

@@ -126,9 +126,18 @@ fn summary(report: &RunReport, terminal: &Terminal) -> String {
                 whole(report.mechanism_memory_bytes / 1024)
             ),
         ),
+        ("also", occurrences(report)),
         ("why", report.why.clone()),
     ];
-    rows.iter().map(|(name, words)| hanging(&format!("{name}: {words}"), terminal.width, 4)).collect()
+    let rows = rows.iter().filter(|(_, words)| !words.is_empty());
+    rows.map(|(name, words)| hanging(&format!("{name}: {words}"), terminal.width, 4)).collect()
+}
+
+/// What the mechanism itself counts, per request.
+fn occurrences(report: &RunReport) -> String {
+    let words =
+        report.occurrences.iter().map(|row| format!("{} {} ({} a request)", whole(row.count), row.what, short(row.per_request)));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// Components with bars; each domain as a total first.

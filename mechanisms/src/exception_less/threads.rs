@@ -1,0 +1,194 @@
+//! Syscall threads: they take submitted entries, execute the calls, and hand over to each other when a call must wait.
+
+use super::cores::KernelCores;
+use super::{ExceptionLess, HOOK_DONE, HOOK_TAKEN};
+use os_model::action::{Action, Slot};
+use os_model::calls::Part;
+use os_model::stats::BatchLimit;
+use os_model::system::{Next, System};
+use sim_core::block::{BlockId, Cut};
+use sim_core::context::Context;
+use sim_core::ids::TaskId;
+use sim_core::workload::Effect;
+
+/// What a posted call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Accept,
+    Receive,
+    Other,
+}
+
+#[derive(Debug)]
+pub(super) struct SyscallThread {
+    pub task: TaskId,
+    /// Position of its core in the list of kernel cores.
+    pub core: usize,
+    /// The entry it executes.
+    pub entry: Option<u32>,
+    /// Its call had to sleep.
+    pub blocked: bool,
+    /// It is asleep inside its call and not counted as active.
+    pub parked: bool,
+    /// Calls executed since it last had nothing to do.
+    pub batch: u32,
+}
+
+/// Makes syscall threads, spread over the kernel cores, all asleep on the work queue.
+pub(super) fn make(system: &mut System, kernel_cores: &mut KernelCores, count: u32) -> Vec<SyscallThread> {
+    let mut threads = Vec::new();
+    for index in 0..count {
+        let core = index as usize % kernel_cores.list.len();
+        let task = system.add_task(kernel_cores.list[core], 0, 0);
+        // the user thread goes first: calls execute when it waits, or on other cores
+        system.tasks[task.index()].priority = 1;
+        kernel_cores.idle_threads[core].push(threads.len());
+        threads.push(SyscallThread { task, core, entry: None, blocked: false, parked: false, batch: 0 });
+    }
+    kernel_cores.idle_threads.iter_mut().for_each(|list| list.reverse());
+    threads
+}
+
+impl ExceptionLess {
+    /// A syscall thread: finish the call in hand, or take the next submitted entry.
+    pub(super) fn next_thread(&mut self, system: &mut System, task: TaskId) -> Next {
+        let index = (task.0 - self.first_thread_task) as usize;
+        if std::mem::take(&mut self.threads[index].parked) {
+            self.kernel_cores.active[self.threads[index].core] += 1;
+        }
+        if let Some(entry) = self.threads[index].entry {
+            return self.resume_call(system, index, entry);
+        }
+        let position = self.threads[index].core;
+        match self.pages.take(system, task, &self.settings, position) {
+            Some(entry) => {
+                self.threads[index].entry = Some(entry);
+                self.threads[index].batch += 1;
+                system.push(task, Action::Hook(HOOK_TAKEN, index as u64));
+                Next::Continue
+            }
+            None => self.rest(system, index),
+        }
+    }
+
+    /// Executes the call of a busy entry, or goes on after it slept.
+    fn resume_call(&mut self, system: &mut System, index: usize, entry: u32) -> Next {
+        let kind = self.kind(system, entry);
+        let ready = match kind {
+            Kind::Other => true,
+            Kind::Receive => self.data_ready(system, entry),
+            Kind::Accept => !system.pollers[0].accept_queue.is_empty(),
+        };
+        if ready {
+            self.execute(system, index, entry, kind);
+            return Next::Continue;
+        }
+        self.block(system, index, entry, kind)
+    }
+
+    fn kind(&self, system: &System, entry: u32) -> Kind {
+        let posted = self.pages.entry(entry);
+        if posted.slot == Slot::NONE {
+            return if system.workload.connection_per_request { Kind::Accept } else { Kind::Receive };
+        }
+        match system.request_step(posted.slot, posted.step).map(|step| step.effect) {
+            Some(Effect::Receive) => Kind::Receive,
+            Some(Effect::Accept) => Kind::Accept,
+            _ => Kind::Other,
+        }
+    }
+
+    fn data_ready(&self, system: &System, entry: u32) -> bool {
+        let posted = self.pages.entry(entry);
+        let waiting = system.waiting_request(posted.connection);
+        if posted.slot == Slot::NONE { waiting.is_some() } else { waiting == Some(posted.slot) }
+    }
+
+    fn execute(&mut self, system: &mut System, index: usize, entry: u32, kind: Kind) {
+        let task = self.threads[index].task;
+        let posted = self.pages.entry(entry);
+        let slot = match kind {
+            Kind::Receive => system.take_request(posted.connection).unwrap_or(posted.slot),
+            Kind::Accept => match system.accept(0) {
+                Some(connection) => system.connections[connection.index()].request,
+                None => posted.slot,
+            },
+            Kind::Other => posted.slot,
+        };
+        self.pages.entry_mut(entry).slot = slot;
+        let slept = std::mem::take(&mut self.threads[index].blocked);
+        if let Some(step) = system.request_step(slot, posted.step) {
+            self.pages.entry_mut(entry).connection = system.requests[slot.index()].connection;
+            let mut actions = Vec::new();
+            system.call_actions(step, slot, Part::Handler, &mut actions);
+            let wake = if slept { system.pick(&system.workload.blocking.wake) } else { BlockId::EMPTY };
+            if wake != BlockId::EMPTY {
+                // after a sleep only the recorded rest of the blocking call runs, not the call from its beginning
+                let count = actions.iter().copied().filter(|action| matches!(action, Action::Count(..) | Action::Effect(_)));
+                let count: Vec<Action> = count.collect();
+                system.tasks[task.index()].actions.extend(count);
+                self.push_handler(system, task, wake, Context::call(step.call), slot);
+            } else {
+                system.tasks[task.index()].actions.extend(actions);
+            }
+        }
+        self.pages.write_result(system, task, &self.settings, entry);
+        system.push(task, Action::Hook(HOOK_DONE, index as u64));
+    }
+
+    /// A recorded piece of a blocking call without the kernel's entry and exit code.
+    fn push_handler(&self, system: &mut System, task: TaskId, block: BlockId, context: Context, slot: Slot) {
+        let info = system.workload.blocks.info(block);
+        let range = info.span(Cut::Handler).unwrap_or(0..(info.end - info.start) as usize);
+        if !range.is_empty() {
+            let (start, end) = (range.start as u32, range.end as u32);
+            system.push(task, Action::Block { block, start, end, context, slot });
+        }
+    }
+
+    /// The call must wait: before the thread sleeps, another one goes on with the next submitted entry.
+    fn block(&mut self, system: &mut System, index: usize, entry: u32, kind: Kind) -> Next {
+        let task = self.threads[index].task;
+        let position = self.threads[index].core;
+        let connection = self.pages.entry(entry).connection;
+        if !self.threads[index].blocked {
+            self.threads[index].blocked = true;
+            let sleep = system.pick(&system.workload.blocking.sleep);
+            if sleep != BlockId::EMPTY {
+                let call = sim_core::calls::CallNumber::READ;
+                self.push_handler(system, task, sleep, Context::call(call), Slot::NONE);
+                return Next::Continue;
+            }
+        }
+        match kind {
+            Kind::Accept => system.wait_on(0, task),
+            _ => system.connections[connection.index()].blocked = Some(task),
+        }
+        self.threads[index].parked = true;
+        self.kernel_cores.active[position] -= 1;
+        let core = self.kernel_cores.list[position];
+        let at = system.cpu.clock(core);
+        if self.pages.waits_for(position) && self.kernel_cores.active[position] == 0 {
+            self.start_thread(system, position, at, Some(core));
+        } else {
+            self.pages.release(position);
+            self.maybe_wake_user(system, position, at);
+        }
+        Next::Sleep
+    }
+
+    /// Nothing submitted: back to the work queue.
+    fn rest(&mut self, system: &mut System, index: usize) -> Next {
+        let position = self.threads[index].core;
+        let batch = std::mem::take(&mut self.threads[index].batch);
+        if batch > 0 {
+            system.stats.batch(batch, BatchLimit::Ready);
+        }
+        self.pages.release(position);
+        self.kernel_cores.idle_threads[position].push(index);
+        self.kernel_cores.active[position] -= 1;
+        let at = system.cpu.clock(self.kernel_cores.list[position]);
+        self.maybe_wake_user(system, position, at);
+        Next::Sleep
+    }
+}

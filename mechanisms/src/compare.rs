@@ -77,7 +77,7 @@ struct Point {
 pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Result<RunReport, ExperimentError> {
     check(workload, settings)?;
     let manifest = manifest(workload, settings, job);
-    if let Some(reason) = way.mechanism.inapplicable(workload) {
+    if let Some(reason) = way.inapplicable(workload, &settings.mechanism) {
         return Ok(inapplicable(workload, settings, way, &manifest, &reason));
     }
     let samples = sample(workload, settings, &[way], job)?;
@@ -95,7 +95,8 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     let manifest = manifest(workload, settings, job);
     let mut wanted = vec![Way::BASELINE];
     wanted.extend(ways.iter().copied().filter(|way| *way != Way::BASELINE));
-    let applicable: Vec<Way> = wanted.iter().copied().filter(|way| way.mechanism.inapplicable(workload).is_none()).collect();
+    let applicable: Vec<Way> =
+        wanted.iter().copied().filter(|way| way.inapplicable(workload, &settings.mechanism).is_none()).collect();
     let samples = sample(workload, settings, &applicable, job)?;
     let ranges = if settings.run.exposure_range { exposure_ranges(workload, settings, &applicable, job)? } else { Vec::new() };
     let base = throughputs(&samples[0], settings);
@@ -103,7 +104,7 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     let mut results: Vec<RunReport> = Vec::new();
     for way in wanted {
         let Some(position) = applicable.iter().position(|other| *other == way) else {
-            let reason = way.mechanism.inapplicable(workload).unwrap_or_default();
+            let reason = way.inapplicable(workload, &settings.mechanism).unwrap_or_default();
             results.push(inapplicable(workload, settings, way, &manifest, &reason));
             continue;
         };

@@ -123,8 +123,9 @@ impl Mechanism {
         })
     }
 
-    /// Why the mechanism cannot run the workload, if it cannot.
-    pub fn inapplicable(self, workload: &Workload) -> Option<String> {
+    /// Why the mechanism, in the variant that the settings choose, cannot run the workload, if it cannot.
+    pub fn inapplicable(self, workload: &Workload, settings: &MechanismSettings) -> Option<String> {
+        let _ = settings;
         match self {
             Mechanism::InKernelDsl if workload.program == Program::Sequential => {
                 Some("a sequential program serves no requests that an in-kernel service could answer".into())

@@ -4,6 +4,7 @@
 use crate::registry::{ALL as MECHANISMS, Mechanism, UnknownMechanism};
 use crate::settings::MechanismSettings;
 use serde::de::DeserializeOwned;
+use sim_core::workload::Workload;
 
 /// A variant of a mechanism.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,13 @@ impl Way {
             Mechanism::InKernelDsl => choose(&mut settings.in_kernel_dsl.variant, name),
             Mechanism::ElevatedShortcut => choose(&mut settings.elevated_shortcut.variant, name),
         }
+    }
+
+    /// Why this way cannot run the workload, if it cannot.
+    pub fn inapplicable(self, workload: &Workload, settings: &MechanismSettings) -> Option<String> {
+        let mut own = settings.clone();
+        self.apply(&mut own);
+        self.mechanism.inapplicable(workload, &own)
     }
 
     /// The variant that runs under these settings, when it is not the mechanism's default.

@@ -28,11 +28,11 @@ fn programs() -> Vec<Workload> {
 }
 
 fn run(workload: &Workload, settings: &Settings, variant: &'static Variant) -> Option<Sample> {
-    if variant.mechanism.inapplicable(workload).is_some() {
-        return None;
-    }
     let mut settings = settings.clone();
     Way { mechanism: variant.mechanism, variant: Some(variant.name) }.apply(&mut settings.mechanism);
+    if variant.mechanism.inapplicable(workload, &settings.mechanism).is_some() {
+        return None;
+    }
     let sample = simulate(workload, &settings, variant.mechanism, 1);
     Some(sample.unwrap_or_else(|error| panic!("{} on {:?}: {error}", label(variant), workload.program)))
 }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod layout;
 pub mod manifest;
 pub mod parallel;
+pub mod payload;
 pub mod progress;
 pub mod report;
 pub mod seed;

@@ -4,6 +4,7 @@
 use crate::block::{BlockId, BlockStore, Region};
 use crate::calls::CallNumber;
 use crate::layout::Layout;
+use crate::payload::{Ask, Payload};
 use serde::{Deserialize, Serialize};
 
 /// How the program is built around its connections.
@@ -111,6 +112,18 @@ pub struct RequestClass {
     pub in_kernel: bool,
     /// Recorded requests that stand for the class; a run draws one per request.
     pub chains: Vec<Chain>,
+}
+
+impl RequestClass {
+    /// Whether the requests read or store, by the class's name or, where it says neither, by which way the more bytes go.
+    pub fn ask(&self) -> Ask {
+        match self.name.as_str() {
+            "get" => Ask::Get,
+            "set" => Ask::Set,
+            _ if self.request_bytes > self.reply_bytes => Ask::Set,
+            _ => Ask::Get,
+        }
+    }
 }
 
 /// The readiness call of an event loop and what surrounds it. Readiness itself is simulated.
@@ -278,6 +291,9 @@ pub struct Workload {
     pub region_lines: [u32; Region::COUNT],
     /// Stored items the requests draw from (a cache's keys); 0 when none.
     pub keys: u32,
+    /// What the bytes of requests look like, where the protocol is known.
+    #[serde(default)]
+    pub payload: Option<Payload>,
     /// Base CPI of the program's user code in thousandths (fitted to its synchronous row; MODEL.md section 1), or the machine's default.
     pub user_base_cpi_milli: Option<u32>,
     /// What the importer understood, guessed and dropped.

@@ -188,6 +188,11 @@ mod tests {
             let calls: BTreeSet<&str> = steps.map(|step| step.call.name()).filter(|name| *name != "unknown").collect();
             assert_eq!(calls, bundled.calls.split(' ').collect(), "{}", bundled.name);
             assert_eq!((workload.keys, workload.program), (bundled.keys, bundled.program), "{}", bundled.name);
+            // synthesised requests are as long as the recorded ones
+            for class in workload.classes.iter().filter(|_| workload.program != Program::Sequential) {
+                let request = workload.payload.unwrap().request(class.ask(), 1, 1);
+                assert_eq!(request.len(), class.request_bytes as usize, "{} of {}", class.name, bundled.name);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use sim_core::block::{BlockId, BlockStore, Cut, Op, OpKind, Origin, Region, Span
 use sim_core::calls::CallNumber;
 use sim_core::ids::{Mode, PAGE_LINES};
 use sim_core::layout::{Layout, PageSize};
+use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
     BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, PacketKind, Program, RecordedClient, RequestClass, Source,
     Step, WaitLoop, Workload,
@@ -38,6 +39,13 @@ impl Default for Shape {
         }
     }
 }
+
+/// Bytes of a request: memcached's `get` of a 34-byte key.
+const REQUEST_BYTES: u32 = 40;
+/// Bytes of a reply.
+const REPLY_BYTES: u32 = 500;
+/// What memcached's reply to a GET of such a key adds to the value: `VALUE`, the key, flags, length and `END` with their line ends.
+const REPLY_OVERHEAD_BYTES: u32 = 55;
 
 /// Hands out code lines and makes blocks of straight-line code with data touches.
 struct Maker {
@@ -137,8 +145,8 @@ pub fn server(shape: Shape) -> Workload {
         classes: vec![RequestClass {
             name: "request".into(),
             recorded: 100,
-            request_bytes: 40,
-            reply_bytes: 500,
+            request_bytes: REQUEST_BYTES,
+            reply_bytes: REPLY_BYTES,
             in_kernel: true,
             chains: vec![Chain { steps }],
         }],
@@ -150,13 +158,18 @@ pub fn server(shape: Shape) -> Workload {
         layout,
         region_lines,
         keys: 100,
+        payload: Some(Payload {
+            protocol: Protocol::Memcached,
+            key_bytes: REQUEST_BYTES - Protocol::Memcached.get_overhead_bytes(),
+            value_bytes: REPLY_BYTES - REPLY_OVERHEAD_BYTES,
+        }),
         user_base_cpi_milli: None,
         notes: vec![Note { certainty: Certainty::Guessed, text: "every block is made up".into(), count: 1 }],
     }
 }
 
 fn steps(maker: &mut Maker) -> Vec<Step> {
-    let receive = |maker: &mut Maker, depends: &[u16]| maker.step("read", Object::Stream, Effect::Receive, 40, depends);
+    let receive = |maker: &mut Maker, depends: &[u16]| maker.step("read", Object::Stream, Effect::Receive, REQUEST_BYTES, depends);
     if maker.shape.program == Program::Sequential {
         return vec![
             maker.step("openat", Object::File, Effect::None, 0, &[]),
@@ -170,11 +183,11 @@ fn steps(maker: &mut Maker) -> Vec<Step> {
         return vec![
             maker.step("accept4", Object::Listener, Effect::Accept, 0, &[]),
             receive(maker, &[0]),
-            maker.step("sendmsg", Object::Stream, Effect::SendLast, 500, &[1]),
+            maker.step("sendmsg", Object::Stream, Effect::SendLast, REPLY_BYTES, &[1]),
             maker.step("close", Object::Stream, Effect::Close, 0, &[2]),
         ];
     }
-    vec![receive(maker, &[]), maker.step("sendmsg", Object::Stream, Effect::SendLast, 500, &[0])]
+    vec![receive(maker, &[]), maker.step("sendmsg", Object::Stream, Effect::SendLast, REPLY_BYTES, &[0])]
 }
 
 fn kernel_blocks(maker: &mut Maker, lines: u32, quarter: u32) -> KernelBlocks {

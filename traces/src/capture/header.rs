@@ -59,6 +59,8 @@ pub struct WorkloadHeader {
     pub connections: u32,
     /// Bytes of a stored value.
     pub value_bytes: u32,
+    /// Bytes of a key.
+    pub key_bytes: u32,
     /// Stored keys.
     pub keys: u32,
     /// Worker threads of the server.

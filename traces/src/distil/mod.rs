@@ -45,6 +45,7 @@ use requests::{CallRecord, Requests, split};
 use segments::SegmentPart;
 use sha2::{Digest, Sha256};
 use sharing::{Places, SOFTIRQ_CONTEXT, SharingModel, Slots, USER_CONTEXT, Unit, UnitStep, classify};
+use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
     BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RecordedClient, RequestClass, Source, WaitLoop,
     Workload,
@@ -169,6 +170,8 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     summarise(&analysis, &classes, &emitter, &mut notes);
     let requests = if analysis.program == Program::Sequential { 1 } else { analysis.requests.replies };
     let keys = header.workload.keys;
+    let connection_per_request = analysis.requests.connection_per_request;
+    let payload = payload(&header, &classes, analysis.is_datagram(), connection_per_request);
     Ok(Workload {
         name: first_of(&[options.name, &header.name]).to_owned(),
         description: first_of(&[options.description, &header.workload.description]).to_owned(),
@@ -180,7 +183,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         },
         program: analysis.program,
         datagram: analysis.is_datagram(),
-        connection_per_request: analysis.requests.connection_per_request,
+        connection_per_request,
         threads: analysis.serving_tasks().len().max(1) as u32,
         // redis executes commands on one thread by design; other event loops get one a core
         single_threaded: SINGLE_THREADED.iter().any(|server| header.server.starts_with(server)),
@@ -199,9 +202,19 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         layout: emitter.map.layout,
         region_lines: emitter.region_lines,
         keys,
+        payload,
         user_base_cpi_milli: None,
         notes,
     })
+}
+
+/// What the requests' bytes look like: protocol and sizes from the header. A file's path has the length that the request leaves for it.
+fn payload(header: &Header, classes: &[RequestClass], datagram: bool, connection_per_request: bool) -> Option<Payload> {
+    let protocol = Protocol::of_server(&header.server, datagram, connection_per_request)?;
+    let own = &header.workload;
+    let path_bytes = classes.first()?.request_bytes.saturating_sub(protocol.get_overhead_bytes());
+    let (key_bytes, value_bytes) = if own.keys > 0 { (own.key_bytes, own.value_bytes) } else { (path_bytes, own.file_bytes) };
+    Some(Payload { protocol, key_bytes, value_bytes })
 }
 
 fn first_of<'a>(choices: &[&'a str]) -> &'a str {

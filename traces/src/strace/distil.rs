@@ -138,6 +138,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         layout: distiller.copier.layout,
         region_lines: distiller.copier.region_lines,
         keys: if base.same_program { from.keys } else { 0 },
+        payload: from.payload.filter(|_| base.same_program),
         user_base_cpi_milli: from.user_base_cpi_milli.filter(|_| base.same_program),
         notes,
     })

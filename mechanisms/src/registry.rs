@@ -82,6 +82,8 @@ pub struct Needs {
     pub tasks: u32,
     /// Lines of its own memory.
     pub memory_lines: u32,
+    /// Lines of its own memory in superpages.
+    pub superpage_lines: u32,
     /// Event loops.
     pub pollers: u32,
     /// Memory that the mechanism takes in a real system, its threads' included.
@@ -152,14 +154,16 @@ impl Mechanism {
                 memory_lines: exception_less::memory_lines(connections, cores),
                 pollers: 1,
                 memory_bytes: exception_less::memory_bytes(connections, cores),
+                ..Needs::default()
             },
             Mechanism::BatchedScript => Needs {
                 tasks: program_tasks,
                 memory_lines: BatchedScript::memory_lines(&settings.batched_script, program_tasks),
                 pollers: loops,
                 memory_bytes: u64::from(program_tasks) * LUA_STATE_BYTES,
+                ..Needs::default()
             },
-            _ => Needs { tasks: program_tasks, memory_lines: 0, pollers: loops, memory_bytes: 0 },
+            _ => Needs { tasks: program_tasks, pollers: loops, ..Needs::default() },
         }
     }
 

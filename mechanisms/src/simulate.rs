@@ -129,6 +129,7 @@ pub fn assemble<'a>(
         threads: needs.tasks,
         processes: if workload.program == Program::ProcessPerConnection { connections } else { needs.pollers.max(1) },
         mechanism_lines: needs.memory_lines,
+        mechanism_superpage_lines: needs.superpage_lines,
     };
     let shadow = match run.shadow {
         ShadowSetting::Off => Shadow::Off,

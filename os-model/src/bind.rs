@@ -32,6 +32,8 @@ pub struct Instances {
     pub private: u32,
     /// Lines of the mechanism's own memory.
     pub mechanism_lines: u32,
+    /// Lines of it in superpages.
+    pub mechanism_superpage_lines: u32,
 }
 
 /// First line and stride of each region's instances.
@@ -39,6 +41,7 @@ pub struct Instances {
 pub struct Bases {
     first: [Line; Region::COUNT],
     stride: [u32; Region::COUNT],
+    superpages: Line,
 }
 
 /// The indices that select an instance.
@@ -65,12 +68,15 @@ pub struct Who {
 impl Bases {
     /// Hands out address space for all instances of a run.
     pub fn new(workload: &Workload, instances: &Instances, layout: &mut Layout) -> Bases {
-        let mut bases = Bases { first: [0; Region::COUNT], stride: [0; Region::COUNT] };
+        let mut bases = Bases { first: [0; Region::COUNT], stride: [0; Region::COUNT], superpages: 0 };
         for region in Region::ALL {
             if let Some((count, stride, page)) = shape(region, workload, instances) {
                 bases.first[region.index()] = layout.area(u64::from(count.max(1)) * u64::from(stride), page);
                 bases.stride[region.index()] = stride;
             }
+        }
+        if instances.mechanism_superpage_lines > 0 {
+            bases.superpages = layout.area(u64::from(instances.mechanism_superpage_lines), PageSize::Large);
         }
         bases
     }
@@ -104,6 +110,11 @@ impl Bases {
     /// First line of the mechanism's own memory.
     pub fn mechanism(&self) -> Line {
         self.first[Region::Mechanism.index()]
+    }
+
+    /// First line of the mechanism's memory that lies in superpages.
+    pub fn mechanism_superpages(&self) -> Line {
+        self.superpages
     }
 
     /// First line of a task's kernel stack.

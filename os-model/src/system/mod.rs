@@ -69,6 +69,8 @@ pub(crate) enum Event {
     OpenArrival,
     /// The reply's last byte is at the client.
     Reply(Slot),
+    /// The client sends a request's packet again.
+    SendAgain(Slot),
     /// A timer of a task ends.
     Timer(TaskId),
 }
@@ -90,6 +92,8 @@ pub struct Size {
     pub processes: u32,
     /// Lines of the mechanism's memory.
     pub mechanism_lines: u32,
+    /// Lines of the mechanism's memory that lie in superpages.
+    pub mechanism_superpage_lines: u32,
 }
 
 /// The simulated system.
@@ -116,6 +120,8 @@ pub struct System<'a> {
     pub pollers: Vec<Poller>,
     /// Counts and latencies.
     pub stats: Stats,
+    /// The node of the seed tree that the system hangs from: a mechanism's own generators hang there too.
+    pub seeds: SeedTree,
     /// Whose generator picks recorded exemplars.
     exemplars: Xoshiro256PlusPlus,
     draws: Vec<Xoshiro256PlusPlus>,
@@ -184,6 +190,7 @@ impl<'a> System<'a> {
             items: workload.keys.max(1),
             private: recorded,
             mechanism_lines: size.mechanism_lines,
+            mechanism_superpage_lines: size.mechanism_superpage_lines,
         };
         let bases = Bases::new(workload, &instances, &mut layout);
         let cpu = Cpu::new(machine, size.cores as usize, &layout, options, seeds.child("frames").value())?;
@@ -213,6 +220,7 @@ impl<'a> System<'a> {
             requests: vec![Request::none()],
             pollers: (0..size.pollers.max(1)).map(|_| Poller::default()).collect(),
             stats: Stats::default(),
+            seeds: *seeds,
             exemplars: seeds.child("exemplars").rng(),
             draws: (0..size.connections.max(1)).map(|index| draw_seeds.child_index(u64::from(index)).rng()).collect(),
             arrivals: seeds.child("arrivals").rng(),
@@ -446,7 +454,7 @@ impl<'a> System<'a> {
     }
 
     /// Puts a connection into its poller's accept queue and wakes whoever waits for it.
-    pub(crate) fn acceptable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
+    pub fn acceptable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
         let poller = self.connections[connection.index()].poller;
         let loop_ = &mut self.pollers[poller];
         loop_.accept_queue.push_back(connection);

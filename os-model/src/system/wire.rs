@@ -32,6 +32,7 @@ impl System<'_> {
             Event::ClientSend(connection) => self.client_send(connection, at),
             Event::OpenArrival => self.open_arrival(at),
             Event::Reply(slot) => self.reply_received(slot, at),
+            Event::SendAgain(slot) => self.sent_again(slot, at),
             Event::Timer(task) => self.wake(task, at, None),
         }
     }
@@ -142,13 +143,35 @@ impl System<'_> {
                 if driver.delivered(self, core, packet.slot) {
                     return;
                 }
-                self.connections[packet.connection.index()].inbox.push_back(packet.slot);
-                if self.connections[packet.connection.index()].state == ConnectionState::Open {
-                    self.readable(packet.connection, at, Some(core));
-                }
+                self.hand_to_program(packet.slot, at, core);
             }
             PacketKind::Ack | PacketKind::Fin => {}
         }
+    }
+
+    /// A request's bytes are in its socket's buffer: whoever waits for them wakes up. A connection that a mechanism took in the kernel
+    /// must have been made [`System::acceptable`] before.
+    pub fn hand_to_program(&mut self, slot: Slot, at: Cycles, core: CoreId) {
+        let connection = self.requests[slot.index()].connection;
+        let entry = &mut self.connections[connection.index()];
+        entry.inbox.push_back(slot);
+        if entry.state == ConnectionState::Open {
+            self.readable(connection, at, Some(core));
+        }
+    }
+
+    /// The client of a request sends its packet again at a time to come, after a timeout or with the rest of the bytes. The request
+    /// stays the same: its latency counts from the first time.
+    pub fn send_again(&mut self, slot: Slot, at: Cycles) {
+        self.events.push(at, Event::SendAgain(slot));
+    }
+
+    fn sent_again(&mut self, slot: Slot, at: Cycles) {
+        let connection = self.requests[slot.index()].connection;
+        let kind = if self.workload.datagram { PacketKind::Datagram } else { PacketKind::Data };
+        let bytes = u64::from(self.class(slot).request_bytes);
+        let (_, arrived) = self.to_server.send(at, bytes);
+        self.events.push(arrived, Event::Arrive(Packet { kind, connection, slot }));
     }
 
     /// The server's kernel answers a SYN by itself; the client then completes the handshake and sends its request.

@@ -18,9 +18,10 @@ pub(super) struct KernelCores {
 }
 
 impl KernelCores {
-    /// The list for so many cores, all without work.
-    pub fn new(cores: u32) -> KernelCores {
-        let list: Vec<CoreId> = (1..cores).chain([0]).map(|core| CoreId(core as u16)).collect();
+    /// The list for a user thread on `home` and so many cores, all without work.
+    pub fn new(home: CoreId, cores: u32) -> KernelCores {
+        let others = (0..cores as u16).map(CoreId).filter(|core| *core != home);
+        let list: Vec<CoreId> = others.chain([home]).collect();
         KernelCores { active: vec![0; list.len()], idle_threads: vec![Vec::new(); list.len()], list }
     }
 
@@ -43,7 +44,7 @@ impl KernelCores {
 impl ExceptionLess {
     /// Syscall threads active or runnable on the user thread's own core.
     pub(super) fn own_core_busy(&self, system: &System) -> bool {
-        let runnable = system.cores[0].run_queue.iter().any(|task| *task != self.user);
+        let runnable = system.cores[self.home.index()].run_queue.iter().any(|task| *task != self.user);
         self.kernel_cores.active[self.kernel_cores.own()] > 0 || runnable
     }
 

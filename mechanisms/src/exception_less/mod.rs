@@ -33,6 +33,10 @@ const HOOK_TAKEN: u32 = 12;
 pub struct ExceptionLess {
     settings: ExceptionLessSettings,
     user: TaskId,
+    /// Core of the user thread.
+    home: CoreId,
+    /// Whose accept queue and connections the user thread serves.
+    poller: usize,
     user_state: UserState,
     pages: Pages,
     kernel_cores: KernelCores,
@@ -85,14 +89,17 @@ impl ExceptionLess {
     pub fn new(system: &mut System, settings: &ExceptionLessSettings) -> ExceptionLess {
         let cores = system.cores.len() as u32;
         let connections = system.connections.len() as u32;
-        let user = system.add_task(CoreId(0), 0, 0);
-        let mut kernel_cores = KernelCores::new(cores);
+        let home = CoreId(0);
+        let user = system.add_task(home, 0, 0);
+        let mut kernel_cores = KernelCores::new(home, cores);
         kernel_cores.steer_interrupts(system);
         let first_thread_task = system.tasks.len() as u32;
         let threads = threads::make(system, &mut kernel_cores, tasks(connections, cores) - 1);
         let driver = ExceptionLess {
             settings: settings.clone(),
             user,
+            home,
+            poller: 0,
             user_state: UserState::Running,
             pages: Pages::new(pages(connections, cores), system.bases.mechanism()),
             kernel_cores,

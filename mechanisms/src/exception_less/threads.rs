@@ -77,7 +77,7 @@ impl ExceptionLess {
         let ready = match kind {
             Kind::Other => true,
             Kind::Receive => self.data_ready(system, entry),
-            Kind::Accept => !system.pollers[0].accept_queue.is_empty(),
+            Kind::Accept => !system.pollers[self.poller].accept_queue.is_empty(),
         };
         if ready {
             self.execute(system, index, entry, kind);
@@ -109,7 +109,7 @@ impl ExceptionLess {
         let posted = self.pages.entry(entry);
         let slot = match kind {
             Kind::Receive => system.take_request(posted.connection).unwrap_or(posted.slot),
-            Kind::Accept => match system.accept(0) {
+            Kind::Accept => match system.accept(self.poller) {
                 Some(connection) => system.connections[connection.index()].request,
                 None => posted.slot,
             },
@@ -161,7 +161,7 @@ impl ExceptionLess {
             }
         }
         match kind {
-            Kind::Accept => system.wait_on(0, task),
+            Kind::Accept => system.wait_on(self.poller, task),
             _ => system.connections[connection.index()].blocked = Some(task),
         }
         self.threads[index].parked = true;

@@ -8,7 +8,7 @@ use os_model::action::{Action, Slot};
 use os_model::system::{Next, System};
 use sim_core::block::OpKind;
 use sim_core::context::Context;
-use sim_core::ids::{ConnectionId, CoreId};
+use sim_core::ids::ConnectionId;
 use sim_core::workload::{Effect, Object, Program, Step};
 
 /// What the user thread does.
@@ -224,9 +224,8 @@ impl ExceptionLess {
     /// Inside `flexsc_wait`: let syscall threads execute what is posted.
     fn wait(&mut self, system: &mut System) -> Next {
         self.user_state = UserState::Waiting;
-        let from = Some(CoreId(0));
-        let at = system.cpu.clock(CoreId(0));
-        self.wake_kernel_cores(system, true, at, from);
+        let at = system.cpu.clock(self.home);
+        self.wake_kernel_cores(system, true, at, Some(self.home));
         if self.pages.has_done() && !self.own_core_busy(system) {
             return Next::Continue;
         }

@@ -2,11 +2,11 @@
 //! command line, the help, the sweep axis and the contract tests follow.
 
 use crate::batched_script::BatchedScript;
-use crate::exception_less::{self, ExceptionLess};
+use crate::exception_less;
 use crate::in_kernel::InKernel;
 use crate::issue::Issue;
 use crate::program::Direct;
-use crate::settings::{Depth, MechanismSettings};
+use crate::settings::{Depth, ExceptionLessVariant, MechanismSettings};
 use os_model::calls::Part;
 use os_model::system::{Driver, System};
 use serde::{Deserialize, Serialize};
@@ -127,8 +127,13 @@ impl Mechanism {
 
     /// Why the mechanism, in the variant that the settings choose, cannot run the workload, if it cannot.
     pub fn inapplicable(self, workload: &Workload, settings: &MechanismSettings) -> Option<String> {
-        let _ = settings;
         match self {
+            Mechanism::ExceptionLess
+                if settings.exception_less.variant == ExceptionLessVariant::Epoll
+                    && (workload.program != Program::EventLoop || workload.wait.is_none()) =>
+            {
+                Some("the program has no event loop whose readiness calls could be posted".into())
+            }
             Mechanism::InKernelDsl if workload.program == Program::Sequential => {
                 Some("a sequential program serves no requests that an in-kernel service could answer".into())
             }
@@ -149,13 +154,7 @@ impl Mechanism {
         };
         let loops = if workload.program == Program::EventLoop { event_loops(workload, cores) } else { 1 };
         match self {
-            Mechanism::ExceptionLess => Needs {
-                tasks: exception_less::tasks(connections, cores),
-                memory_lines: exception_less::memory_lines(connections, cores),
-                pollers: 1,
-                memory_bytes: exception_less::memory_bytes(connections, cores),
-                ..Needs::default()
-            },
+            Mechanism::ExceptionLess => exception_less::needs(workload, &settings.exception_less, cores, connections),
             Mechanism::BatchedScript => Needs {
                 tasks: program_tasks,
                 memory_lines: BatchedScript::memory_lines(&settings.batched_script, program_tasks),
@@ -171,7 +170,7 @@ impl Mechanism {
     pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Box<dyn Driver> {
         match self {
             Mechanism::Sync => Box::new(Direct::new(system, Issue::Crossing)),
-            Mechanism::ExceptionLess => Box::new(ExceptionLess::new(system, &settings.exception_less)),
+            Mechanism::ExceptionLess => exception_less::driver(system, &settings.exception_less),
             Mechanism::BatchedScript => Box::new(BatchedScript::new(system, &settings.batched_script)),
             Mechanism::InKernelDsl => Box::new(InKernel::new(system, &settings.in_kernel_dsl)),
             Mechanism::ElevatedShortcut => {
@@ -191,6 +190,6 @@ impl Mechanism {
 const LUA_STATE_BYTES: u64 = 30 * 1024;
 
 /// Event loops of a server on so many cores. A single-threaded server (redis) has one, whatever the cores.
-fn event_loops(workload: &Workload, cores: u32) -> u32 {
+pub fn event_loops(workload: &Workload, cores: u32) -> u32 {
     if workload.single_threaded { 1 } else { cores }
 }

@@ -28,6 +28,10 @@ const fn variant(mechanism: Mechanism, name: &'static str, summary: &'static str
 pub const VARIANTS: &[Variant] = &[
     variant(Mechanism::Sync, "recorded", "the readiness call and the threads of the recording", "stock Linux"),
     variant(Mechanism::ExceptionLess, "pages", "syscall pages that syscall threads scan, under an event library", "FlexSC (OSDI'10), libflexsc (ATC'11)"),
+    variant(Mechanism::ExceptionLess, "queues", "two message queues instead of scanned pages", "libflexsc (ATC'11), section 7"),
+    variant(Mechanism::ExceptionLess, "epoll", "the event loop stays and posts its calls, the readiness call included", "libflexsc (ATC'11), section 7"),
+    variant(Mechanism::ExceptionLess, "non-blocking", "one syscall thread a core; calls that wait are continuations", "libflexsc (ATC'11), section 7"),
+    variant(Mechanism::ExceptionLess, "threads", "FlexSC-Threads: a user-level scheduler a core under threads that make blocking calls", "FlexSC (OSDI'10)"),
     variant(Mechanism::BatchedScript, "script", "a script waits, receives from what is ready and makes the calls up to the next user work", "lua_syscall (Koomsin, Shinjo)"),
     variant(Mechanism::InKernelDsl, "recorded", "the service executes the program's recorded user work in the receive softirq", "WYKIWYG; eBPF today"),
     variant(Mechanism::ElevatedShortcut, "call", "elevated code calls kernel functions", "chronokernel; Kernel Mode Linux, UKL"),

@@ -117,6 +117,11 @@ impl Bases {
         self.superpages
     }
 
+    /// First line of a user thread's stack.
+    pub fn user_stack(&self, thread: u32) -> Line {
+        self.first[Region::UserStack.index()] + thread * self.stride[Region::UserStack.index()]
+    }
+
     /// First line of a task's kernel stack.
     pub fn kernel_stack(&self, task: u32) -> Line {
         self.first[Region::KernelStack.index()] + task * self.stride[Region::KernelStack.index()]

@@ -73,6 +73,17 @@ pub const SETTINGS: &[Topic] = &[
         "mechanism.exception_less.kernel_cores_poll",
         "true: kernel cores notice posts by polling the pages; false: only flexsc_wait wakes them.",
     ),
+    topic(
+        "mechanism.exception_less.variant",
+        "`pages`, `queues`, `epoll`, `non-blocking` or `threads`: `ringscope list variants` says what each is.",
+    ),
+    topic("mechanism.exception_less.queue_index_instructions", "`queues`: instructions to compare and move a queue's indices."),
+    topic("mechanism.exception_less.continuation_lines", "`non-blocking`: lines that hold the state of a call that waits."),
+    topic(
+        "mechanism.exception_less.continuation_instructions",
+        "`non-blocking`: kernel instructions to save or take up that state.",
+    ),
+    topic("mechanism.exception_less.switch_instructions", "`threads`: user instructions to switch between user threads."),
     topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
     topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),
     topic("mechanism.batched_script.instructions_per_bytecode", "About 8 for an interpreter, 1 to 2 for compiled code."),

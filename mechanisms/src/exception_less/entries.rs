@@ -2,6 +2,7 @@
 //!
 //! The kernel side finds calls through [`Pages::take`] and [`Pages::waits_for`], the user side completions through [`Pages::poll`].
 
+use super::queues::Queues;
 use super::{kernel_context, user_context};
 use crate::settings::ExceptionLessSettings;
 use os_model::action::{Action, Slot};
@@ -35,11 +36,31 @@ pub(super) struct Entry {
     pub step: u32,
     /// Posted before its request was known (a read or accept that waits for whatever comes).
     pub early: bool,
+    /// A readiness call: of the event loop, or of a user thread whose receive found nothing.
+    pub readiness: bool,
+    /// The user thread that made the call (FlexSC-Threads).
+    pub thread: u32,
+    /// The receive found nothing and returned EAGAIN.
+    pub again: bool,
 }
 
-/// The syscall pages of one program.
+impl Entry {
+    /// A call that is being posted: the given step of a request, or what waits for the next request.
+    pub fn posting(connection: ConnectionId, slot: Slot, step: u32, thread: u32) -> Entry {
+        let early = slot == Slot::NONE;
+        Entry { state: EntryState::Posting, connection, slot, step, early, readiness: false, thread, again: false }
+    }
+
+    /// The same call with its first state.
+    pub fn posted_anew(self) -> Entry {
+        Entry { state: EntryState::Posting, ..self }
+    }
+}
+
+/// The calls between one user thread and the kernel, in syscall pages or, as a variant, in two message queues.
 #[derive(Debug)]
 pub(super) struct Pages {
+    queues: Option<Queues>,
     pub entries: Vec<Entry>,
     free: Vec<VecDeque<u32>>,
     free_entries: usize,
@@ -51,14 +72,15 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// Pages with all entries free, their lines from `base` on, one lock line a page behind them.
-    pub fn new(page_count: u32, base: Line) -> Pages {
+    /// Pages with all entries free, their lines from `base` on, one lock line a page behind them; or queues with room for as many.
+    pub fn new(page_count: u32, base: Line, queued: bool) -> Pages {
         let mut free = vec![VecDeque::new(); page_count as usize];
         for entry in 0..page_count * PAGE_ENTRIES {
             free[(entry / PAGE_ENTRIES) as usize].push_back(entry);
         }
-        let empty = Entry { state: EntryState::Free, connection: ConnectionId(0), slot: Slot::NONE, step: 0, early: false };
+        let empty = Entry { state: EntryState::Free, ..Entry::posting(ConnectionId(0), Slot::NONE, 0, 0) };
         Pages {
+            queues: queued.then(|| Queues::new(page_count * PAGE_ENTRIES, base)),
             entries: vec![empty; (page_count * PAGE_ENTRIES) as usize],
             free,
             free_entries: (page_count * PAGE_ENTRIES) as usize,
@@ -97,6 +119,10 @@ impl Pages {
     pub fn post(&mut self, system: &mut System, task: TaskId, settings: &ExceptionLessSettings, call: Entry) -> u32 {
         let entry = self.allocate(call.connection);
         *self.entry_mut(entry) = call;
+        if let Some(queues) = &mut self.queues {
+            queues.post(system, task, settings);
+            return entry;
+        }
         system.push(task, Action::Instructions(user_context(), settings.post_instructions));
         system.push(task, Action::Touch(user_context(), self.line(entry), OpKind::Store));
         entry
@@ -118,11 +144,26 @@ impl Pages {
     /// The entry's status is written: the kernel can see it.
     pub fn submit(&mut self, entry: u32) {
         self.entry_mut(entry).state = EntryState::Submitted;
+        if let Some(queues) = &mut self.queues {
+            queues.submit(entry);
+            return;
+        }
         self.submitted_in_page[(entry / PAGE_ENTRIES) as usize] += 1;
     }
 
-    /// User side: looks at every entry in use; those that completed go to `harvested`. True when there were some.
-    pub fn poll(&self, system: &mut System, task: TaskId, settings: &ExceptionLessSettings, harvested: &mut VecDeque<u32>) -> bool {
+    /// User side: looks at every entry in use, or into the completion queue; what has completed goes to `harvested`. True when there
+    /// was some.
+    pub fn poll(
+        &mut self,
+        system: &mut System,
+        task: TaskId,
+        settings: &ExceptionLessSettings,
+        harvested: &mut VecDeque<u32>,
+    ) -> bool {
+        if let Some(queues) = &mut self.queues {
+            queues.poll(system, task, settings, harvested);
+            return !harvested.is_empty();
+        }
         let context = user_context();
         for index in 0..self.entries.len() as u32 {
             let state = self.entry(index).state;
@@ -143,12 +184,19 @@ impl Pages {
         self.done_entries -= 1;
         self.free_entries += 1;
         self.free[(entry / PAGE_ENTRIES) as usize].push_back(entry);
-        system.push(task, Action::Touch(user_context(), self.line(entry), OpKind::Store));
+        if self.queues.is_none() {
+            system.push(task, Action::Touch(user_context(), self.line(entry), OpKind::Store));
+        }
     }
 
     /// Kernel side: takes the next submitted entry of the page that the core at `position` holds, or of an unlocked one, which it
     /// then locks.
     pub fn take(&mut self, system: &mut System, task: TaskId, settings: &ExceptionLessSettings, position: usize) -> Option<u32> {
+        if let Some(queues) = &mut self.queues {
+            let entry = queues.take(system, task, settings)?;
+            self.entry_mut(entry).state = EntryState::Busy;
+            return Some(entry);
+        }
         let entry = self.find(position)?;
         let page = entry / PAGE_ENTRIES;
         self.entry_mut(entry).state = EntryState::Busy;
@@ -184,13 +232,19 @@ impl Pages {
         self.submitted_in_page[page] > 0
     }
 
-    /// Kernel side: pages with work that no core has locked: so many more cores could take part.
+    /// Kernel side: pages with work that no core has locked, or calls in the queue: so many more cores could take part.
     pub fn shares_waiting(&self) -> usize {
+        if let Some(queues) = &self.queues {
+            return queues.waiting();
+        }
         (0..self.locks.len()).filter(|&page| self.locks[page].is_none() && self.has_work(page)).count()
     }
 
     /// Kernel side: true when the core at `position` would find something to take.
     pub fn waits_for(&self, position: usize) -> bool {
+        if let Some(queues) = &self.queues {
+            return queues.waiting() > 0;
+        }
         let held = (0..self.locks.len()).any(|page| self.locks[page] == Some(position) && self.has_work(page));
         held || self.unlocked_with_work().is_some()
     }
@@ -205,7 +259,11 @@ impl Pages {
     }
 
     /// Kernel side: writes a call's result and, last, its status. The user side sees it from [`Pages::complete`] on.
-    pub fn write_result(&self, system: &mut System, task: TaskId, settings: &ExceptionLessSettings, entry: u32) {
+    pub fn write_result(&mut self, system: &mut System, task: TaskId, settings: &ExceptionLessSettings, entry: u32) {
+        if let Some(queues) = &mut self.queues {
+            queues.write_result(system, task, settings);
+            return;
+        }
         let context = kernel_context();
         system.push(task, Action::Instructions(context, settings.complete_instructions));
         system.push(task, Action::Touch(context, self.line(entry), OpKind::Store));
@@ -215,5 +273,8 @@ impl Pages {
     pub fn complete(&mut self, entry: u32) {
         self.entry_mut(entry).state = EntryState::Done;
         self.done_entries += 1;
+        if let Some(queues) = &mut self.queues {
+            queues.complete(entry);
+        }
     }
 }

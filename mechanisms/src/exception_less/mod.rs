@@ -5,30 +5,41 @@
 
 mod cores;
 mod entries;
+mod epoll;
+mod non_blocking;
+mod queues;
+mod size;
 mod threads;
 mod user;
+mod user_threads;
 
 pub use entries::PAGE_ENTRIES;
+pub use size::needs;
 
 use crate::program::{HOOK_SERVED, finish};
-use crate::settings::ExceptionLessSettings;
+use crate::settings::{ExceptionLessSettings, ExceptionLessVariant};
 use cores::KernelCores;
 use entries::Pages;
+use epoll::EventLoop;
+use non_blocking::Continuations;
 use os_model::action::Slot;
 use os_model::system::{Driver, Next, System};
 use sim_core::block::BlockId;
 use sim_core::context::Context;
 use sim_core::ids::{ConnectionId, CoreId, Mode, TaskId};
 use sim_core::workload::Program;
+use size::Size;
 use std::collections::VecDeque;
 use threads::SyscallThread;
 use user::{Progress, UserState};
+use user_threads::UserThreads;
 
 const HOOK_POSTED: u32 = 10;
 const HOOK_DONE: u32 = 11;
 const HOOK_TAKEN: u32 = 12;
+const HOOK_SWITCHED: u32 = 13;
 
-/// The driver.
+/// The driver: one user thread that posts calls, with the kernel cores and syscall threads that execute them.
 #[derive(Debug)]
 pub struct ExceptionLess {
     settings: ExceptionLessSettings,
@@ -45,33 +56,14 @@ pub struct ExceptionLess {
     harvested: VecDeque<u32>,
     /// Requests that were throttled with nothing outstanding.
     resume: VecDeque<Slot>,
-    /// Connections whose early call (read or accept) could not be posted yet.
-    postponed: VecDeque<ConnectionId>,
+    /// Connections whose early call (read or accept) could not be posted yet, with the user thread that makes it.
+    postponed: VecDeque<(ConnectionId, u32)>,
     progress: Vec<Progress>,
     first_run: bool,
     handler_of_wait: BlockId,
-}
-
-/// Syscall pages for so many connections on so many cores: at least one a kernel core, so that each can lock its own.
-pub fn pages(connections: u32, cores: u32) -> u32 {
-    (connections * 2 + 8).div_ceil(PAGE_ENTRIES).max(cores)
-}
-
-/// Lines of the mechanism's memory: pages, then one lock line a page.
-pub fn memory_lines(connections: u32, cores: u32) -> u32 {
-    let pages = pages(connections, cores);
-    pages * PAGE_ENTRIES + pages
-}
-
-/// Memory of the pages and of one syscall thread per entry, about 10 KB each (FlexSC, OSDI'10, section 4).
-pub fn memory_bytes(connections: u32, cores: u32) -> u64 {
-    u64::from(pages(connections, cores)) * (4096 + u64::from(PAGE_ENTRIES) * 10_000)
-}
-
-/// Tasks at most: the user thread, and syscall threads. One thread per entry exists; the model makes one for each that can be asleep
-/// inside a call at the same time (a connection has one receive outstanding) and one active per core.
-pub fn tasks(connections: u32, cores: u32) -> u32 {
-    1 + connections * 2 + 8 + cores
+    event_loop: EventLoop,
+    continuations: Continuations,
+    user_threads: UserThreads,
 }
 
 /// The program's side of the mechanism's own work.
@@ -84,24 +76,43 @@ fn kernel_context() -> Context {
     Context::mechanism(Mode::Kernel)
 }
 
+/// Makes the driver of the variant that the settings choose.
+pub fn driver(system: &mut System, settings: &ExceptionLessSettings) -> Box<dyn Driver> {
+    let (cores, connections) = (system.cores.len() as u32, system.connections.len() as u32);
+    let size = Size::new(system.workload, settings, cores, connections);
+    if settings.variant == ExceptionLessVariant::Threads {
+        return Box::new(user_threads::FlexScThreads::new(system, settings, &size));
+    }
+    let kernel_cores = KernelCores::new(HOME, cores);
+    kernel_cores.steer_interrupts(system);
+    Box::new(ExceptionLess::new(system, settings, &size, 0, kernel_cores))
+}
+
+/// Core of the only user thread.
+const HOME: CoreId = CoreId(0);
+
 impl ExceptionLess {
-    /// Registers: maps the pages and makes the syscall threads.
-    pub fn new(system: &mut System, settings: &ExceptionLessSettings) -> ExceptionLess {
-        let cores = system.cores.len() as u32;
-        let connections = system.connections.len() as u32;
-        let home = CoreId(0);
+    /// Registers one user thread, on the last of its kernel cores: maps its pages and makes its syscall threads.
+    fn new(
+        system: &mut System,
+        settings: &ExceptionLessSettings,
+        size: &Size,
+        engine: u32,
+        mut kernel_cores: KernelCores,
+    ) -> ExceptionLess {
+        let home = kernel_cores.list[kernel_cores.own()];
         let user = system.add_task(home, 0, 0);
-        let mut kernel_cores = KernelCores::new(home, cores);
-        kernel_cores.steer_interrupts(system);
         let first_thread_task = system.tasks.len() as u32;
-        let threads = threads::make(system, &mut kernel_cores, tasks(connections, cores) - 1);
+        let threads = threads::make(system, &mut kernel_cores, size.syscall_threads);
+        let base = system.bases.mechanism() + engine * (size.entry_lines + size.state_lines);
+        let state_base = base + size.entry_lines;
         let driver = ExceptionLess {
             settings: settings.clone(),
             user,
             home,
-            poller: 0,
+            poller: engine as usize,
             user_state: UserState::Running,
-            pages: Pages::new(pages(connections, cores), system.bases.mechanism()),
+            pages: Pages::new(size.pages, base, settings.variant == ExceptionLessVariant::Queues),
             kernel_cores,
             threads,
             first_thread_task,
@@ -111,9 +122,16 @@ impl ExceptionLess {
             progress: Vec::new(),
             first_run: true,
             handler_of_wait: system.pick_kernel(|kernel| &kernel.null_call),
+            event_loop: EventLoop::new(system.connections.len()),
+            continuations: Continuations::new(system.connections.len(), size.syscall_threads as usize, state_base),
+            user_threads: UserThreads::new(size.engines, state_base),
         };
         system.wake(user, 0, None);
         driver
+    }
+
+    fn is(&self, variant: ExceptionLessVariant) -> bool {
+        self.settings.variant == variant
     }
 }
 
@@ -129,7 +147,7 @@ impl Driver for ExceptionLess {
                 finish(system, core, Slot(value as u32));
                 if system.workload.program == Program::Sequential {
                     let slot = system.begin_run();
-                    self.begin(system, slot);
+                    self.begin(system, slot, 0);
                 }
             }
             HOOK_POSTED => {
@@ -149,7 +167,22 @@ impl Driver for ExceptionLess {
                 let waits = self.user_state == UserState::Waiting;
                 self.wake_kernel_cores(system, waits, at, Some(core));
             }
+            HOOK_SWITCHED => system.tasks[self.user.index()].thread = value as u32,
             _ => {}
         }
+    }
+
+    fn takes_connection(&mut self, system: &mut System, connection: ConnectionId) -> bool {
+        if self.is(ExceptionLessVariant::NonBlocking) {
+            self.connection_came(system, connection);
+        }
+        false
+    }
+
+    fn delivered(&mut self, system: &mut System, core: CoreId, slot: Slot) -> bool {
+        if self.is(ExceptionLessVariant::NonBlocking) {
+            self.data_came(system, core, slot);
+        }
+        false
     }
 }

@@ -2,11 +2,13 @@
 
 use super::cores::KernelCores;
 use super::{ExceptionLess, HOOK_DONE, HOOK_TAKEN};
+use crate::settings::ExceptionLessVariant;
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
 use os_model::stats::BatchLimit;
 use os_model::system::{Next, System};
 use sim_core::block::{BlockId, Cut};
+use sim_core::calls::CallNumber;
 use sim_core::context::Context;
 use sim_core::ids::TaskId;
 use sim_core::workload::Effect;
@@ -16,6 +18,8 @@ use sim_core::workload::Effect;
 pub(super) enum Kind {
     Accept,
     Receive,
+    /// The event loop's readiness call, or that of a user thread whose receive found nothing.
+    Readiness,
     Other,
 }
 
@@ -53,11 +57,18 @@ impl ExceptionLess {
     /// A syscall thread: finish the call in hand, or take the next submitted entry.
     pub(super) fn next_thread(&mut self, system: &mut System, task: TaskId) -> Next {
         let index = (task.0 - self.first_thread_task) as usize;
+        if self.is(ExceptionLessVariant::NonBlocking) {
+            self.leave_work_queue(index);
+        }
         if std::mem::take(&mut self.threads[index].parked) {
             self.kernel_cores.active[self.threads[index].core] += 1;
         }
         if let Some(entry) = self.threads[index].entry {
             return self.resume_call(system, index, entry);
+        }
+        if let Some(entry) = self.take_continuation(system, index) {
+            self.threads[index].entry = Some(entry);
+            return Next::Continue;
         }
         let position = self.threads[index].core;
         match self.pages.take(system, task, &self.settings, position) {
@@ -78,9 +89,14 @@ impl ExceptionLess {
             Kind::Other => true,
             Kind::Receive => self.data_ready(system, entry),
             Kind::Accept => !system.pollers[self.poller].accept_queue.is_empty(),
+            Kind::Readiness => self.readiness_ready(system, index, entry),
         };
         if ready {
             self.execute(system, index, entry, kind);
+            return Next::Continue;
+        }
+        if self.returns_again(system, kind) {
+            self.return_again(system, index, entry);
             return Next::Continue;
         }
         self.block(system, index, entry, kind)
@@ -88,6 +104,9 @@ impl ExceptionLess {
 
     fn kind(&self, system: &System, entry: u32) -> Kind {
         let posted = self.pages.entry(entry);
+        if posted.readiness {
+            return Kind::Readiness;
+        }
         if posted.slot == Slot::NONE {
             return if system.workload.connection_per_request { Kind::Accept } else { Kind::Receive };
         }
@@ -98,7 +117,7 @@ impl ExceptionLess {
         }
     }
 
-    fn data_ready(&self, system: &System, entry: u32) -> bool {
+    pub(super) fn data_ready(&self, system: &System, entry: u32) -> bool {
         let posted = self.pages.entry(entry);
         let waiting = system.waiting_request(posted.connection);
         if posted.slot == Slot::NONE { waiting.is_some() } else { waiting == Some(posted.slot) }
@@ -113,11 +132,13 @@ impl ExceptionLess {
                 Some(connection) => system.connections[connection.index()].request,
                 None => posted.slot,
             },
-            Kind::Other => posted.slot,
+            Kind::Other | Kind::Readiness => posted.slot,
         };
         self.pages.entry_mut(entry).slot = slot;
         let slept = std::mem::take(&mut self.threads[index].blocked);
-        if let Some(step) = system.request_step(slot, posted.step) {
+        if kind == Kind::Readiness {
+            self.execute_readiness(system, index, slept);
+        } else if let Some(step) = system.request_step(slot, posted.step) {
             self.pages.entry_mut(entry).connection = system.requests[slot.index()].connection;
             let mut actions = Vec::new();
             system.call_actions(step, slot, Part::Handler, &mut actions);
@@ -132,12 +153,18 @@ impl ExceptionLess {
                 system.tasks[task.index()].actions.extend(actions);
             }
         }
+        self.end_call(system, index, entry);
+    }
+
+    /// The result goes into the entry.
+    pub(super) fn end_call(&mut self, system: &mut System, index: usize, entry: u32) {
+        let task = self.threads[index].task;
         self.pages.write_result(system, task, &self.settings, entry);
         system.push(task, Action::Hook(HOOK_DONE, index as u64));
     }
 
     /// A recorded piece of a blocking call without the kernel's entry and exit code.
-    fn push_handler(&self, system: &mut System, task: TaskId, block: BlockId, context: Context, slot: Slot) {
+    pub(super) fn push_handler(&self, system: &mut System, task: TaskId, block: BlockId, context: Context, slot: Slot) {
         let info = system.workload.blocks.info(block);
         let range = info.span(Cut::Handler).unwrap_or(0..(info.end - info.start) as usize);
         if !range.is_empty() {
@@ -153,15 +180,18 @@ impl ExceptionLess {
         let connection = self.pages.entry(entry).connection;
         if !self.threads[index].blocked {
             self.threads[index].blocked = true;
-            let sleep = system.pick(&system.workload.blocking.sleep);
+            let (sleep, call) = self.sleep_piece(system, kind);
             if sleep != BlockId::EMPTY {
-                let call = sim_core::calls::CallNumber::READ;
                 self.push_handler(system, task, sleep, Context::call(call), Slot::NONE);
                 return Next::Continue;
             }
         }
+        if self.is(ExceptionLessVariant::NonBlocking) {
+            return self.park(system, index, entry, kind);
+        }
         match kind {
             Kind::Accept => system.wait_on(self.poller, task),
+            Kind::Readiness if self.is(ExceptionLessVariant::Epoll) => system.wait_on(self.poller, task),
             _ => system.connections[connection.index()].blocked = Some(task),
         }
         self.threads[index].parked = true;
@@ -175,6 +205,16 @@ impl ExceptionLess {
             self.maybe_wake_user(system, position, at);
         }
         Next::Sleep
+    }
+
+    /// The recorded way of a call from its function to the scheduler.
+    fn sleep_piece(&self, system: &mut System, kind: Kind) -> (BlockId, CallNumber) {
+        let workload = system.workload;
+        match (kind, &workload.wait) {
+            (Kind::Readiness, Some(wait)) if self.is(ExceptionLessVariant::Epoll) => (system.pick(&wait.sleep), wait.call),
+            (Kind::Readiness, _) => (system.pick(&workload.blocking.sleep), CallNumber::POLL),
+            _ => (system.pick(&workload.blocking.sleep), CallNumber::READ),
+        }
     }
 
     /// Nothing submitted: back to the work queue.

@@ -1,8 +1,9 @@
 //! The program's side: the event library runs callbacks, posts what may follow, looks through the pages, and waits.
 
-use super::entries::{Entry, EntryState, PAGE_ENTRIES};
+use super::entries::{Entry, PAGE_ENTRIES};
 use super::{ExceptionLess, HOOK_POSTED, kernel_context, user_context};
 use crate::program::HOOK_SERVED;
+use crate::settings::ExceptionLessVariant;
 use cpu_model::CrossingKind;
 use os_model::action::{Action, Slot};
 use os_model::system::{Next, System};
@@ -26,11 +27,15 @@ pub(super) enum UserState {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
     /// Next step whose user work has not run.
-    next: usize,
+    pub next: usize,
     /// Steps posted and not completed.
     outstanding: usize,
     /// Completed steps, a bit each.
     completed: Vec<u64>,
+    /// The user thread that serves the request (FlexSC-Threads).
+    pub thread: u32,
+    /// The event loop has been told that the request's next receive finds its data.
+    pub event: bool,
 }
 
 impl Progress {
@@ -65,9 +70,9 @@ impl ExceptionLess {
             UserState::Running => {}
         }
         if self.pages.has_free()
-            && let Some(connection) = self.postponed.pop_front()
+            && let Some((connection, thread)) = self.postponed.pop_front()
         {
-            self.post(system, connection, Slot::NONE, 0);
+            self.post(system, Entry::posting(connection, Slot::NONE, 0, thread));
             return Next::Continue;
         }
         if self.pages.has_free()
@@ -76,8 +81,14 @@ impl ExceptionLess {
             self.advance(system, slot);
             return Next::Continue;
         }
+        if self.pages.has_free() && self.next_event(system) {
+            return Next::Continue;
+        }
         if let Some(entry) = self.harvested.pop_front() {
             self.callback(system, entry);
+            return Next::Continue;
+        }
+        if self.pages.has_free() && self.post_event_loop_readiness(system) {
             return Next::Continue;
         }
         if self.pages.poll(system, self.user, &self.settings, &mut self.harvested) {
@@ -94,8 +105,14 @@ impl ExceptionLess {
     fn post_initial(&mut self, system: &mut System) {
         if system.workload.program == Program::Sequential {
             let slot = system.begin_run();
-            self.begin(system, slot);
+            self.begin(system, slot, 0);
             return;
+        }
+        match self.settings.variant {
+            // the first readiness call is posted when there is nothing else to do
+            ExceptionLessVariant::Epoll => return,
+            ExceptionLessVariant::Threads => return self.start_user_threads(system),
+            _ => {}
         }
         if system.workload.connection_per_request {
             for _ in 0..self.settings.accepts_outstanding.clamp(1, system.connections.len() as u32) {
@@ -108,26 +125,25 @@ impl ExceptionLess {
         }
     }
 
-    fn post_accept(&mut self, system: &mut System) {
-        self.post_early(system, ConnectionId(0));
+    pub(super) fn post_accept(&mut self, system: &mut System) {
+        self.post_early(system, ConnectionId(0), 0);
     }
 
     fn post_receive(&mut self, system: &mut System, connection: ConnectionId) {
-        self.post_early(system, connection);
+        self.post_early(system, connection, connection.0);
     }
 
     /// Posts a call whose request is not known yet; throttled when all entries are in use.
-    fn post_early(&mut self, system: &mut System, connection: ConnectionId) {
+    pub(super) fn post_early(&mut self, system: &mut System, connection: ConnectionId, thread: u32) {
         if !self.pages.has_free() {
-            self.postponed.push_back(connection);
+            self.postponed.push_back((connection, thread));
         } else {
-            self.post(system, connection, Slot::NONE, 0);
+            self.post(system, Entry::posting(connection, Slot::NONE, 0, thread));
         }
     }
 
     /// Writes one entry; the kernel sees it at the hook.
-    fn post(&mut self, system: &mut System, connection: ConnectionId, slot: Slot, step: u32) {
-        let call = Entry { state: EntryState::Posting, connection, slot, step, early: slot == Slot::NONE };
+    pub(super) fn post(&mut self, system: &mut System, call: Entry) {
         let entry = self.pages.post(system, self.user, &self.settings, call);
         system.push(self.user, Action::Hook(HOOK_POSTED, u64::from(entry)));
     }
@@ -136,7 +152,17 @@ impl ExceptionLess {
     fn callback(&mut self, system: &mut System, index: u32) {
         let posted = self.pages.entry(index);
         self.pages.retire(system, self.user, index);
-        system.push(self.user, Action::Instructions(user_context(), self.settings.callback_instructions));
+        if self.is(ExceptionLessVariant::Threads) {
+            self.switch_user_thread(system, posted.thread);
+        } else {
+            system.push(self.user, Action::Instructions(user_context(), self.settings.callback_instructions));
+        }
+        if posted.readiness {
+            return self.readiness_returned(system, &posted);
+        }
+        if posted.again {
+            return self.wait_for_data(system, &posted);
+        }
         if posted.slot == Slot::NONE {
             return;
         }
@@ -144,7 +170,9 @@ impl ExceptionLess {
         self.ensure(posted.slot);
         if posted.early {
             // its own user work runs now that its request is known
-            self.progress[posted.slot.index()].restart(steps.len(), 1);
+            let progress = &mut self.progress[posted.slot.index()];
+            progress.restart(steps.len(), 1);
+            progress.thread = posted.thread;
             if let Some(first) = steps.first() {
                 system.push_block(self.user, first.user, Context::USER, posted.slot);
             }
@@ -152,42 +180,55 @@ impl ExceptionLess {
             self.progress[posted.slot.index()].outstanding -= 1;
         }
         self.progress[posted.slot.index()].complete(posted.step as usize);
-        if steps.get(posted.step as usize).is_some_and(|step| step.effect == Effect::Accept) {
-            self.post_accept(system);
+        let effect = steps.get(posted.step as usize).map(|step| step.effect);
+        match self.settings.variant {
+            ExceptionLessVariant::Epoll => self.event_handled(system, &posted, effect),
+            // the user thread that accepted serves the connection first
+            ExceptionLessVariant::Threads => {}
+            _ if effect == Some(Effect::Accept) => self.post_accept(system),
+            _ => {}
         }
         self.advance(system, posted.slot);
     }
 
-    fn ensure(&mut self, slot: Slot) {
+    pub(super) fn ensure(&mut self, slot: Slot) {
         if self.progress.len() <= slot.index() {
             self.progress.resize(slot.index() + 1, Progress::default());
         }
     }
 
-    pub(super) fn begin(&mut self, system: &mut System, slot: Slot) {
+    pub(super) fn begin(&mut self, system: &mut System, slot: Slot, thread: u32) {
         self.ensure(slot);
-        self.progress[slot.index()].restart(system.steps(slot).len(), 0);
+        let progress = &mut self.progress[slot.index()];
+        progress.restart(system.steps(slot).len(), 0);
+        progress.thread = thread;
         self.advance(system, slot);
     }
 
     /// Runs user work and posts calls until one depends on a result that is not there yet.
-    fn advance(&mut self, system: &mut System, slot: Slot) {
+    pub(super) fn advance(&mut self, system: &mut System, slot: Slot) {
         let steps = system.steps(slot);
         while let Some(step) = steps.get(self.progress[slot.index()].next) {
             let index = self.progress[slot.index()].next;
-            if dropped(step) {
-                // epoll_ctl goes away in the port: a posted read needs no interest list
+            if self.dropped(step) {
                 system.push_block(self.user, step.user, Context::USER, slot);
                 self.progress[slot.index()].complete(index);
                 self.progress[slot.index()].next += 1;
                 continue;
             }
-            if !self.progress[slot.index()].allows(step) || !self.pages.has_free() {
+            if !self.may_post(slot, step) || !self.pages.has_free() {
                 break;
+            }
+            if self.is(ExceptionLessVariant::Epoll) && step.effect == Effect::Receive {
+                if !self.progress[slot.index()].event {
+                    return self.await_event(system, slot, index as u32);
+                }
+                self.progress[slot.index()].event = false;
             }
             system.push_block(self.user, step.user, Context::USER, slot);
             self.extra_results(system, step);
-            self.post(system, system.requests[slot.index()].connection, slot, index as u32);
+            let connection = system.requests[slot.index()].connection;
+            self.post(system, Entry::posting(connection, slot, index as u32, self.progress[slot.index()].thread));
             self.progress[slot.index()].next += 1;
             self.progress[slot.index()].outstanding += 1;
         }
@@ -198,6 +239,17 @@ impl ExceptionLess {
             // throttled: all entries are in use; go on when one comes free
             self.resume.push_back(slot);
         }
+    }
+
+    /// A user thread makes one call after the other; the event library posts all that do not depend on each other.
+    fn may_post(&self, slot: Slot, step: &Step) -> bool {
+        let progress = &self.progress[slot.index()];
+        progress.allows(step) && !(self.is(ExceptionLessVariant::Threads) && progress.outstanding > 0)
+    }
+
+    /// Calls that the port to posted calls makes unnecessary: a posted read needs no interest list.
+    fn dropped(&self, step: &Step) -> bool {
+        step.object == Object::Epoll && !self.is(ExceptionLessVariant::Epoll)
     }
 
     /// Results that stood on the stack (fstat, getsockname) live elsewhere in the port: their lines are touched at posting.
@@ -216,8 +268,11 @@ impl ExceptionLess {
             return;
         }
         let connection = system.requests[slot.index()].connection;
-        if !system.workload.connection_per_request {
-            self.post_receive(system, connection);
+        match self.settings.variant {
+            ExceptionLessVariant::Epoll => self.request_ended(system, slot, connection),
+            ExceptionLessVariant::Threads => self.next_request(system, slot, connection),
+            _ if !system.workload.connection_per_request => self.post_receive(system, connection),
+            _ => {}
         }
     }
 
@@ -236,9 +291,4 @@ impl ExceptionLess {
         system.push(self.user, Action::Cross(CrossingKind::SystemCallExit));
         self.user_state = UserState::Running;
     }
-}
-
-/// Calls that the port to posted calls makes unnecessary.
-fn dropped(step: &Step) -> bool {
-    step.object == Object::Epoll
 }

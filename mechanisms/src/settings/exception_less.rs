@@ -9,6 +9,14 @@ pub enum ExceptionLessVariant {
     /// Syscall pages scanned by syscall threads, used through an event library (libflexsc).
     #[default]
     Pages,
+    /// Two message queues instead of pages: nothing is scanned.
+    Queues,
+    /// The event loop stays; each of its calls, readiness included, is posted.
+    Epoll,
+    /// A kernel that never blocks: one syscall thread a core, calls that wait are continuations.
+    NonBlocking,
+    /// FlexSC-Threads: a user-level scheduler a core switches between user threads that make blocking calls.
+    Threads,
 }
 
 /// Exception-less calls. Instruction counts are of straightforward code for the work described in the papers, counted by hand on its
@@ -35,6 +43,18 @@ pub struct ExceptionLessSettings {
     pub stat_result_lines: u32,
     /// Kernel cores notice posts by polling the pages (true), or are woken only by `flexsc_wait` (false).
     pub kernel_cores_poll: bool,
+    /// Instructions to compare and move a queue's indices (`queues`). As many as liburing's submit and peek paths have around the entry
+    /// itself, counted on their source: within a factor of two.
+    pub queue_index_instructions: u32,
+    /// Lines of a continuation (`non-blocking`): the call's arguments, its place in the wait queue, a timer. A guess by the size of
+    /// Linux's `struct io_kiocb` and its poll data, which are such continuations: 224 + 64 bytes.
+    pub continuation_lines: u32,
+    /// Kernel instructions to save or to take up a continuation (`non-blocking`): a guess, stores and loads of those lines and the list
+    /// operations around them.
+    pub continuation_instructions: u32,
+    /// User instructions to switch between user threads (`threads`): six callee-saved registers, stack pointer and control words out and
+    /// in as in a minimal `swapcontext` without signal mask (about 25), and the ready list (about 25, a guess).
+    pub switch_instructions: u32,
 }
 
 impl Default for ExceptionLessSettings {
@@ -49,6 +69,10 @@ impl Default for ExceptionLessSettings {
             accepts_outstanding: 32,
             stat_result_lines: 3,
             kernel_cores_poll: true,
+            queue_index_instructions: 10,
+            continuation_lines: 5,
+            continuation_instructions: 60,
+            switch_instructions: 50,
         }
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 /// Which crates of the workspace each may depend on (also in tests and build scripts). The order of the rows is the order of the rooms.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sim-core", &[]),
+    ("wyki", &[]),
     ("cpu-model", &["sim-core"]),
     ("os-model", &["sim-core", "cpu-model"]),
     ("traces", &["sim-core"]),
-    ("mechanisms", &["sim-core", "cpu-model", "os-model", "traces"]),
-    ("validation", &["sim-core", "cpu-model", "os-model", "traces", "mechanisms"]),
-    ("tui", &["sim-core", "cpu-model", "os-model", "traces", "mechanisms", "validation"]),
+    ("mechanisms", &["sim-core", "wyki", "cpu-model", "os-model", "traces"]),
+    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "traces", "mechanisms"]),
+    ("tui", &["sim-core", "wyki", "cpu-model", "os-model", "traces", "mechanisms", "validation"]),
 ];
 
 fn workspace() -> PathBuf {

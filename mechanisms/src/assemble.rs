@@ -1,6 +1,7 @@
 //! From samples to a report.
 
 use crate::experiment::Settings;
+use crate::registry::Mechanism;
 use crate::simulate::{Sample, Split};
 use crate::variants::Way;
 use cpu_model::{Counters, Structure};
@@ -108,7 +109,7 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         mechanism_memory_bytes: samples.first().map_or(0, |sample| sample.memory_bytes),
         occurrences: occurrences(samples, &totals),
         window: Some(window(samples)),
-        notes: notes(samples),
+        notes: notes(way, settings, samples),
         ..RunReport::default()
     }
 }
@@ -324,8 +325,15 @@ fn window(samples: &[Sample]) -> Window {
     }
 }
 
-fn notes(samples: &[Sample]) -> Vec<String> {
+fn notes(way: Way, settings: &Settings, samples: &[Sample]) -> Vec<String> {
     let mut notes = Vec::new();
+    if way.mechanism == Mechanism::ElevatedShortcut {
+        let mut own = settings.mechanism.clone();
+        way.apply(&mut own);
+        let all: Vec<(&'static str, u64)> = samples.iter().flat_map(|sample| sample.occurrences.iter().copied()).collect();
+        let calls = samples.iter().flat_map(|sample| &sample.calls).sum();
+        notes.extend(crate::elevated::depth_note(own.elevated_shortcut.effective_depth(), &all, calls));
+    }
     let refused: u64 = samples.iter().map(|sample| sample.refused_arrivals).sum();
     if refused > 0 {
         notes.push(format!("{refused} arrivals found no free connection and were refused: offer more connections or a lower rate"));

@@ -4,9 +4,9 @@
 //! What a service cannot answer goes up to user space, where the program runs as under the synchronous mechanism. See
 //! docs/mechanisms/in-kernel-dsl.md.
 
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use crate::program::{Direct, HOOK_SERVED, finish};
-use crate::settings::InKernelSettings;
+use crate::settings::{InKernelSettings, SyncSettings};
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
 use os_model::connection::ConnectionState;
@@ -30,7 +30,12 @@ pub struct InKernel {
 impl InKernel {
     /// Installs the service; the program stays for what it cannot answer.
     pub fn new(system: &mut System, settings: &InKernelSettings) -> InKernel {
-        InKernel { settings: settings.clone(), rest: Direct::new(system, Issue::Crossing), answered: 0, passed_up: 0 }
+        InKernel {
+            settings: settings.clone(),
+            rest: Direct::new(system, &SyncSettings::default(), |_| Issuer::Crossing),
+            answered: 0,
+            passed_up: 0,
+        }
     }
 
     /// The service's work for one request.

@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod batched_script;
 pub mod compare;
+pub mod elevated;
 pub mod exception_less;
 pub mod experiment;
 pub mod gain;

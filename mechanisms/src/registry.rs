@@ -2,12 +2,12 @@
 //! command line, the help, the sweep axis and the contract tests follow.
 
 use crate::batched_script::BatchedScript;
+use crate::elevated::Elevated;
 use crate::exception_less;
 use crate::in_kernel::InKernel;
-use crate::issue::Issue;
-use crate::program::Direct;
-use crate::settings::{Depth, ExceptionLessVariant, MechanismSettings};
-use os_model::calls::Part;
+use crate::issue::Issuer;
+use crate::program::{Direct, has_connection_threads};
+use crate::settings::{ExceptionLessVariant, MechanismSettings, SyncSettings, SyncVariant};
 use os_model::system::{Driver, System};
 use serde::{Deserialize, Serialize};
 use sim_core::workload::{Program, Workload};
@@ -134,6 +134,7 @@ impl Mechanism {
             {
                 Some("the program has no event loop whose readiness calls could be posted".into())
             }
+            Mechanism::Sync | Mechanism::ElevatedShortcut => unfit(workload, &settings.sync),
             Mechanism::InKernelDsl if workload.program == Program::Sequential => {
                 Some("a sequential program serves no requests that an in-kernel service could answer".into())
             }
@@ -152,6 +153,10 @@ impl Mechanism {
             Program::ThreadPerConnection | Program::ProcessPerConnection => connections,
             Program::Sequential => 1,
         };
+        let direct = matches!(self, Mechanism::Sync | Mechanism::ElevatedShortcut);
+        if direct && has_connection_threads(workload, &settings.sync) {
+            return Needs { tasks: connections, pollers: 1, ..Needs::default() };
+        }
         let loops = if workload.program == Program::EventLoop { event_loops(workload, cores) } else { 1 };
         match self {
             Mechanism::ExceptionLess => exception_less::needs(workload, &settings.exception_less, cores, connections),
@@ -169,20 +174,38 @@ impl Mechanism {
     /// Makes the driver, with its tasks.
     pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Box<dyn Driver> {
         match self {
-            Mechanism::Sync => Box::new(Direct::new(system, Issue::Crossing)),
+            Mechanism::Sync => Box::new(Direct::new(system, &settings.sync, |_| Issuer::Crossing)),
             Mechanism::ExceptionLess => exception_less::driver(system, &settings.exception_less),
             Mechanism::BatchedScript => Box::new(BatchedScript::new(system, &settings.batched_script)),
             Mechanism::InKernelDsl => Box::new(InKernel::new(system, &settings.in_kernel_dsl)),
             Mechanism::ElevatedShortcut => {
-                let part = match settings.elevated_shortcut.depth {
-                    Depth::Entry => Part::Handler,
-                    Depth::File => Part::FileLayer,
-                    Depth::Protocol => Part::Protocol,
+                let own = &settings.elevated_shortcut;
+                let issuer = |thread: u32| match own.elevated_threads.includes(thread) {
+                    true => Issuer::Elevated(Elevated::new(own)),
+                    false => Issuer::Crossing,
                 };
-                let glue_instructions = settings.elevated_shortcut.glue_instructions;
-                Box::new(Direct::new(system, Issue::Elevated { part, glue_instructions }))
+                Box::new(Direct::new(system, &settings.sync, issuer))
             }
         }
+    }
+}
+
+/// Why a program cannot be run in a variant of its structure.
+fn unfit(workload: &Workload, settings: &SyncSettings) -> Option<String> {
+    if settings.variant == SyncVariant::Recorded {
+        return None;
+    }
+    if workload.program != Program::EventLoop {
+        return Some("the program was not recorded as an event loop: it has no readiness call that could be another one".into());
+    }
+    match settings.variant {
+        SyncVariant::EpollEdge if workload.readiness.again.is_empty() => {
+            Some("no read that finds nothing is recorded; import the recording again".into())
+        }
+        SyncVariant::Threads if workload.blocking.sleep.is_empty() => {
+            Some("no blocking receive is recorded; import the recording again".into())
+        }
+        _ => None,
     }
 }
 

@@ -27,6 +27,8 @@ const fn variant(mechanism: Mechanism, name: &'static str, summary: &'static str
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
     variant(Mechanism::Sync, "recorded", "the readiness call and the threads of the recording", "stock Linux"),
+    variant(Mechanism::Sync, "epoll-edge", "edge-triggered epoll: one event per arrival, and reads until EAGAIN", "stock Linux, epoll(7)"),
+    variant(Mechanism::Sync, "threads", "a blocking thread per connection", "stock Linux"),
     variant(Mechanism::ExceptionLess, "pages", "syscall pages that syscall threads scan, under an event library", "FlexSC (OSDI'10), libflexsc (ATC'11)"),
     variant(Mechanism::ExceptionLess, "queues", "two message queues instead of scanned pages", "libflexsc (ATC'11), section 7"),
     variant(Mechanism::ExceptionLess, "epoll", "the event loop stays and posts its calls, the readiness call included", "libflexsc (ATC'11), section 7"),
@@ -35,6 +37,10 @@ pub const VARIANTS: &[Variant] = &[
     variant(Mechanism::BatchedScript, "script", "a script waits, receives from what is ready and makes the calls up to the next user work", "lua_syscall (Koomsin, Shinjo)"),
     variant(Mechanism::InKernelDsl, "recorded", "the service executes the program's recorded user work in the receive softirq", "WYKIWYG; eBPF today"),
     variant(Mechanism::ElevatedShortcut, "call", "elevated code calls kernel functions", "chronokernel; Kernel Mode Linux, UKL"),
+    variant(Mechanism::ElevatedShortcut, "whole", "by call, the kernel's entry and exit code included: what the crossings alone cost", "study of the model"),
+    variant(Mechanism::ElevatedShortcut, "file", "by call, at the file or socket layer", "chronokernel"),
+    variant(Mechanism::ElevatedShortcut, "protocol", "by call, at the protocol: no descriptor lookup, no file layer", "chronokernel"),
+    variant(Mechanism::ElevatedShortcut, "int3", "each call reaches the kernel function through an INT3 probe", "early chronokernel; kprobes"),
 ];
 
 /// A way of issuing calls: a mechanism, and a variant of it when it is not the one that the settings choose.

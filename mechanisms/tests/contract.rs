@@ -62,12 +62,16 @@ fn a_mechanism_executes_the_calls_of_the_requests_and_no_others() {
         let Some(sample) = run(&workload, &settings(1, 16), variant) else { continue };
         let reads = sample.calls[0] as f64 / sample.replies as f64;
         let sends = sample.calls[46] as f64 / sample.replies as f64;
+        // edge-triggered, each read that finds a request is followed by one that finds nothing
+        let reads = if variant.name == "epoll-edge" { reads - 1.0 } else { reads };
         // requests in service when the window opens and closes blur the count by at most one per connection
         assert!((0.7..=1.3).contains(&reads), "{}: {reads} reads a reply", label(variant));
         assert!((0.7..=1.3).contains(&sends), "{}: {sends} sends a reply", label(variant));
         let waits = sample.calls[232];
         let readiness_stays = label(variant) == "exception-less:epoll";
-        let waits_expected = readiness_stays || !matches!(variant.mechanism, Mechanism::ExceptionLess | Mechanism::InKernelDsl);
+        let readiness_goes =
+            matches!(variant.mechanism, Mechanism::ExceptionLess | Mechanism::InKernelDsl) || label(variant) == "sync:threads";
+        let waits_expected = readiness_stays || !readiness_goes;
         assert_eq!(waits > 0, waits_expected, "{}: {waits} readiness calls", label(variant));
     }
 }

@@ -4,7 +4,7 @@ use cpu_model::CrossingKind;
 use sim_core::block::{BlockId, OpKind};
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
-use sim_core::ids::{ConnectionId, Cycles, Line, TaskId};
+use sim_core::ids::{ConnectionId, Cycles, Line, Mode, TaskId};
 use sim_core::stack::Component;
 
 /// A request's place in the table of requests in flight. Slot 0 stands for "no request".
@@ -68,4 +68,13 @@ pub enum Effect {
     Wake(TaskId),
     /// A recorded client took a reply and sends its next request.
     ClientTurn(ConnectionId),
+    /// The task's own code runs in this mode from here on.
+    Level {
+        /// User, or kernel for elevated code.
+        mode: Mode,
+        /// The scheduler may take the processor anywhere; otherwise only at a preemption point or when the task sleeps.
+        preemptible: bool,
+    },
+    /// A place at which a task that is not preemptible lets a due rescheduling happen.
+    PreemptionPoint,
 }

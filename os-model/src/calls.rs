@@ -3,7 +3,7 @@
 
 use crate::action::{Action, Effect as SystemEffect, Slot};
 use crate::clients::ClientKind;
-use crate::connection::{ConnectionState, Ready};
+use crate::connection::{ConnectionState, Ready, Scan};
 use crate::system::System;
 use sim_core::block::{BlockId, BlockInfo, Cut, Span};
 use sim_core::context::Context;
@@ -43,24 +43,41 @@ impl Part {
     }
 }
 
+/// The actions of one call.
+#[derive(Clone, Debug)]
+pub struct CallParts {
+    /// The call itself.
+    pub now: Vec<Action>,
+    /// What it leaves for the way out of the kernel, where the recorded way out is not executed.
+    pub exit_work: Vec<Action>,
+    /// The part that was found: the one asked for, or the next shallower one that the block has.
+    pub found: Part,
+}
+
 impl<'a> System<'a> {
     /// The actions of one call from `part` on: counted, executed under the call's name, with its effect where the packet leaves or at
     /// the end. Receiving and accepting take from queues first: see [`System::take_request`] and [`System::accept`].
     pub fn call_actions(&mut self, step: &Step, slot: Slot, part: Part, out: &mut Vec<Action>) {
-        out.push(Action::Count(step.call, slot));
+        let mut parts = self.call_parts(step, slot, part);
+        out.append(&mut parts.now);
+        // what a call leaves for its way out is done however it was issued
+        out.append(&mut parts.exit_work);
+    }
+
+    /// [`System::call_actions`] with what the call leaves for the way out of the kernel kept apart.
+    pub fn call_parts(&mut self, step: &Step, slot: Slot, part: Part) -> CallParts {
         let info = self.workload.blocks.info(step.kernel);
         let (range, found) = part.range(info);
-        // what a call leaves for its way out is done however it was issued
-        let exit_work = info.span(Cut::ExitWork).filter(|cut| found != Part::Whole && cut.start >= range.end);
+        let exit_range = info.span(Cut::ExitWork).filter(|cut| found != Part::Whole && cut.start >= range.end);
         let mut effect = self.effect_of(step, slot);
         let mut packets = info.spans.iter().filter(|span| span.cut == Cut::Transmit).count();
-        for range in [Some(range), exit_work].into_iter().flatten() {
+        let mut pieces = |system: &mut Self, range: Range<usize>, out: &mut Vec<Action>| {
             let mut at = range.start;
             let inside =
                 |span: &&Span| span.cut == Cut::Transmit && span.start as usize >= range.start && span.end as usize <= range.end;
             for span in info.spans.iter().filter(inside) {
                 push_piece(out, step, slot, at..span.start as usize);
-                self.hand_over(step, slot, span.start as usize..span.end as usize, out);
+                system.hand_over(step, slot, span.start as usize..span.end as usize, out);
                 at = span.end as usize;
                 packets -= 1;
                 if packets == 0 {
@@ -68,8 +85,15 @@ impl<'a> System<'a> {
                 }
             }
             push_piece(out, step, slot, at..range.end);
+        };
+        let mut parts = CallParts { now: vec![Action::Count(step.call, slot)], exit_work: Vec::new(), found };
+        pieces(self, range, &mut parts.now);
+        if let Some(range) = exit_range {
+            pieces(self, range, &mut parts.exit_work);
         }
-        out.extend(effect);
+        let last = if parts.exit_work.is_empty() { &mut parts.now } else { &mut parts.exit_work };
+        last.extend(effect);
+        parts
     }
 
     /// The packet goes to the device: the network card's recorded transmit for remote clients; over loopback the recorded stretch with
@@ -115,22 +139,58 @@ impl<'a> System<'a> {
         Some(slot)
     }
 
-    /// Accepts the next pending connection of a poller; its request (sent with the handshake's end, or soon) comes with it.
+    /// Accepts the next pending connection of a poller's listening socket; its request (sent with the handshake's end, or soon) comes
+    /// with it. From then on the connection is that poller's.
     pub fn accept(&mut self, poller: usize) -> Option<ConnectionId> {
+        let listener = self.listener_of(poller);
+        let connection = self.pollers[listener].accept_queue.pop_front()?;
+        if self.pollers[listener].accept_queue.is_empty() {
+            self.unreport_listener(poller);
+        }
+        let entry = &mut self.connections[connection.index()];
+        entry.state = ConnectionState::Open;
+        entry.poller = poller;
+        Some(connection)
+    }
+
+    fn unreport_listener(&mut self, poller: usize) {
         let entry = &mut self.pollers[poller];
-        let connection = entry.accept_queue.pop_front()?;
-        if entry.accept_queue.is_empty() && entry.listener_ready {
+        if entry.listener_ready {
             entry.listener_ready = false;
             entry.ready.retain(|ready| *ready != Ready::Listener);
         }
-        self.connections[connection.index()].state = ConnectionState::Open;
-        Some(connection)
     }
 
     /// Takes what an event loop's readiness call would return, at most `max` events. Entries stay reported until they are drained
     /// (level-triggered), so the list is left as it is.
     pub fn ready_events(&self, poller: usize, max: usize) -> Vec<Ready> {
         self.pollers[poller].ready.iter().take(max).copied().collect()
+    }
+
+    /// An event loop's readiness call goes through its ready list for at most `max` events. A listening socket from which another loop
+    /// took the last connection is found stale and leaves the list. With `edge` a connection's event is returned once and not again
+    /// before more data arrives.
+    pub fn scan_ready(&mut self, poller: usize, max: usize, edge: bool) -> Scan {
+        let mut scan = Scan::default();
+        let listener = self.listener_of(poller);
+        if self.pollers[poller].listener_ready && self.pollers[listener].accept_queue.is_empty() {
+            self.unreport_listener(poller);
+            scan.stale = 1;
+        }
+        scan.events = self.ready_events(poller, max);
+        if edge {
+            for event in &scan.events {
+                if let Ready::Connection(connection) = event {
+                    self.connections[connection.index()].in_ready_list = false;
+                }
+            }
+            let mut position = 0;
+            self.pollers[poller].ready.retain(|ready| {
+                position += 1;
+                position > max || *ready == Ready::Listener
+            });
+        }
+        scan
     }
 
     /// The request that an event is about, for binding the kernel's per-event work.

@@ -1,6 +1,7 @@
 //! Connections, requests in flight, and who waits for them.
 
 use crate::action::Slot;
+use serde::{Deserialize, Serialize};
 use sim_core::ids::{CoreId, Cycles, TaskId};
 use std::collections::VecDeque;
 
@@ -41,6 +42,28 @@ pub enum Ready {
     Listener,
     /// Data can be read.
     Connection(sim_core::ids::ConnectionId),
+}
+
+/// Who learns of a new connection when a server has several event loops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcceptSharing {
+    /// Each loop has a listening socket of its own (SO_REUSEPORT).
+    #[default]
+    PerLoop,
+    /// All loops watch one listening socket: a new connection wakes every loop that sleeps.
+    Shared,
+    /// All loops watch one listening socket with EPOLLEXCLUSIVE: a new connection wakes the first loop that sleeps.
+    SharedExclusive,
+}
+
+/// What a readiness call finds when it goes through the ready list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Events to return.
+    pub events: Vec<Ready>,
+    /// Entries that were looked at and found not ready any more: another loop took the connection.
+    pub stale: u32,
 }
 
 /// One event loop's epoll set.

@@ -9,6 +9,11 @@ use sim_core::ids::Cycles;
 /// Highest system-call number that is counted, plus one.
 const CALLS: usize = 512;
 
+/// Occurrence: what a system-call exit would have done (a due rescheduling, a file's last close) was done elsewhere.
+pub const DEFERRED_WORK_RUNS: &str = "deferred work runs";
+/// Occurrence: an event loop was woken for a new connection besides the first one.
+pub const HERD_WAKE_UPS: &str = "herd wake-ups";
+
 /// Counts of the current window (from the start of the simulation until it opens).
 #[derive(Debug)]
 pub struct Stats {
@@ -22,7 +27,7 @@ pub struct Stats {
     pub calls: Vec<u64>,
     /// Entries into the kernel with their return.
     pub crossings: u64,
-    /// Those of them that issue calls; the others are interrupts.
+    /// Those of them that issue calls (`syscall`, `int`); the others are interrupts.
     pub call_crossings: u64,
     /// Every handler in order of execution with its request, when a test asks for it by putting an empty list here.
     pub journal: Option<Vec<(Slot, CallNumber)>>,
@@ -126,7 +131,7 @@ impl Stats {
         if kind.is_entry() {
             self.crossings += 1;
         }
-        if kind == CrossingKind::SystemCallEntry {
+        if matches!(kind, CrossingKind::SystemCallEntry | CrossingKind::IntEntry { .. }) {
             self.call_crossings += 1;
         }
     }

@@ -1,7 +1,7 @@
 //! Tasks and cores of the simulated system.
 
 use crate::action::Action;
-use sim_core::ids::{CoreId, Cycles, TaskId};
+use sim_core::ids::{CoreId, Cycles, Mode, TaskId};
 use std::collections::VecDeque;
 
 /// What a task is.
@@ -47,6 +47,10 @@ pub struct Task {
     pub actions: VecDeque<Action>,
     /// A wake-up came while it was still on its way to sleep.
     pub wake_pending: bool,
+    /// Mode in which its own code runs: kernel mode while it is elevated.
+    pub level: Mode,
+    /// The scheduler may take the processor from it between any two actions; otherwise only at preemption points.
+    pub preemptible: bool,
 }
 
 impl Task {
@@ -62,6 +66,8 @@ impl Task {
             priority: 0,
             actions: VecDeque::new(),
             wake_pending: false,
+            level: Mode::User,
+            preemptible: true,
         }
     }
 }

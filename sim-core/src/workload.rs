@@ -162,6 +162,34 @@ pub struct BlockingPath {
     pub again_user: Vec<BlockId>,
 }
 
+/// What a program executes that asks for readiness in another way than it was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Readiness {
+    /// A non-blocking receive that finds nothing. Empty: not recorded.
+    pub again: Vec<BlockId>,
+    /// `poll` over any number of descriptors, when it was recorded.
+    pub poll: Option<PollCall>,
+}
+
+/// `poll` cut into what happens once and what happens per descriptor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollCall {
+    /// Kernel work from entry to the first descriptor.
+    pub head: Vec<BlockId>,
+    /// Per descriptor: look it up, put the task into its wait queue, ask for its readiness.
+    pub item: Vec<BlockId>,
+    /// The same without the wait queue: after the first ready descriptor, and after a sleep.
+    pub item_again: Vec<BlockId>,
+    /// Per descriptor whose wait queue holds the task: take it out.
+    pub release: Vec<BlockId>,
+    /// From the last descriptor to the return, without the releases.
+    pub tail: Vec<BlockId>,
+    /// Instructions per descriptor that lie between those pieces (the copy of the descriptors in and of the events out): fitted to
+    /// calls with different numbers of descriptors.
+    pub rest_instructions: u32,
+}
+
 /// Kind of packet that arrives at the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -279,6 +307,9 @@ pub struct Workload {
     pub wait: Option<WaitLoop>,
     /// Blocking receives.
     pub blocking: BlockingPath,
+    /// Other ways of asking for readiness.
+    #[serde(default)]
+    pub readiness: Readiness,
     /// Kernel work outside calls.
     pub kernel: KernelBlocks,
     /// The recorded clients.

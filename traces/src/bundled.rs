@@ -67,6 +67,8 @@ const RECEIVE_PATH: &str = "nginx-keepalive";
 const NULL_CALLS: &str = "microbench";
 /// Capture with threads that sleep in receives: the blocking path and the scheduler.
 const BLOCKING_PATH: &str = "threads";
+/// Capture with reads that find nothing and with other readiness calls than epoll.
+const READINESS: &str = "microbench-2";
 
 /// The bundled workload of a name.
 ///
@@ -104,6 +106,7 @@ pub fn library_options() -> DistilOptions<'static> {
         receive: capture(RECEIVE_PATH),
         null_call: capture(NULL_CALLS),
         blocking: capture(BLOCKING_PATH),
+        readiness: capture(READINESS),
         ..DistilOptions::default()
     }
 }

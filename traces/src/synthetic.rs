@@ -6,8 +6,8 @@ use sim_core::ids::{Mode, PAGE_LINES};
 use sim_core::layout::{Layout, PageSize};
 use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
-    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, PacketKind, Program, RecordedClient, RequestClass, Source,
-    Step, WaitLoop, Workload,
+    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, PacketKind, PollCall, Program, Readiness, RecordedClient,
+    RequestClass, Source, Step, WaitLoop, Workload,
 };
 
 /// Shape of a made-up server.
@@ -129,6 +129,17 @@ pub fn server(shape: Shape) -> Workload {
     });
     let blocking = BlockingPath { sleep: vec![maker.kernel(lines)], wake: vec![maker.kernel(quarter)], ..BlockingPath::default() };
     let kernel = kernel_blocks(&mut maker, lines, quarter);
+    let readiness = Readiness {
+        again: vec![maker.kernel(quarter)],
+        poll: Some(PollCall {
+            head: vec![maker.kernel(quarter)],
+            item: vec![maker.kernel(quarter)],
+            item_again: vec![maker.kernel(quarter)],
+            release: vec![maker.kernel(quarter)],
+            tail: vec![maker.kernel(quarter)],
+            rest_instructions: 5,
+        }),
+    };
     let mut region_lines = [PAGE_LINES; Region::COUNT];
     region_lines[Region::KernelStack.index()] = 256;
     Workload {
@@ -152,6 +163,7 @@ pub fn server(shape: Shape) -> Workload {
         }],
         wait,
         blocking,
+        readiness,
         kernel,
         client: RecordedClient { instructions_user: 2_000, instructions_kernel: 10_000 },
         blocks: maker.blocks,

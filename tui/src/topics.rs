@@ -65,6 +65,12 @@ pub const SETTINGS: &[Topic] = &[
     topic("clients.cores", "Cores of the client machine."),
     topic("clients.service_us", "Processor time of the client machine per request."),
     topic("mechanism", "What each way of issuing system calls can be set to."),
+    topic("mechanism.sync", "Synchronous calls: how the program asks for readiness and shares its listening socket."),
+    topic(
+        "mechanism.sync.accept",
+        "Several event loops: `per-loop` (a listening socket each, SO_REUSEPORT), `shared` (a new connection wakes every sleeping loop) or `shared-exclusive` (it wakes one, EPOLLEXCLUSIVE).",
+    ),
+    topic("mechanism.sync.reread_instructions", "Variant epoll-edge: user instructions from a served request to the next read."),
     topic(
         "mechanism.exception_less",
         "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two.",
@@ -95,7 +101,24 @@ pub const SETTINGS: &[Topic] = &[
     topic("mechanism.elevated_shortcut", "The program runs in supervisor mode (chronokernel)."),
     topic(
         "mechanism.elevated_shortcut.depth",
-        "Where calls enter the kernel: `entry` (the system-call function), `file` (no dispatch) or `protocol` (no descriptor lookup, no file layer).",
+        "Where calls enter the kernel: `whole` (entry and exit code too, only no crossing), `entry` (the system-call function), `file` (no dispatch) or `protocol` (no descriptor lookup, no file layer). For the variants `call` and `int3`; the others name their depth themselves.",
+    ),
+    topic("mechanism.elevated_shortcut.probe_instructions", "Variant int3: instructions of the probe's handler, per call."),
+    topic(
+        "mechanism.elevated_shortcut.true_call_every",
+        "Every so many calls of a thread is a true system call: lower, cross, elevate again; 0: none.",
+    ),
+    topic(
+        "mechanism.elevated_shortcut.elevated_threads",
+        "Which threads or event loops run elevated: `all`, `first(2)` or `percent(50)`; the others cross for each call.",
+    ),
+    topic(
+        "mechanism.elevated_shortcut.preemption",
+        "Where elevated code can be preempted: `none`, `voluntary` (once per call, as the recorded kernel) or `full`.",
+    ),
+    topic(
+        "mechanism.elevated_shortcut.deferred_work",
+        "When the work of the system-call exit is done: at `each-call`, or at the next `true-call`.",
     ),
     topic("run", "How much is simulated."),
     topic("run.cores", "Cores of the server (option --cores)."),

@@ -7,7 +7,7 @@ mod in_kernel;
 mod synchronous;
 
 pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant};
-pub use elevated::{Depth, ElevatedSettings, ElevatedVariant};
+pub use elevated::{DeferredWork, Depth, ElevatedSettings, ElevatedThreads, ElevatedVariant, KernelPreemption};
 pub use exception_less::{ExceptionLessSettings, ExceptionLessVariant};
 pub use in_kernel::{InKernelSettings, InKernelVariant};
 pub use synchronous::{SyncSettings, SyncVariant};

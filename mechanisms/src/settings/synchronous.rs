@@ -1,5 +1,6 @@
 //! Settings of synchronous calls.
 
+use os_model::connection::AcceptSharing;
 use serde::{Deserialize, Serialize};
 
 /// Forms of synchronous calls.
@@ -9,12 +10,27 @@ pub enum SyncVariant {
     /// The readiness call and the threads of the recording.
     #[default]
     Recorded,
+    /// Edge-triggered epoll: one event per arrival, and the program reads until it meets EAGAIN.
+    EpollEdge,
+    /// A blocking thread per connection.
+    Threads,
 }
 
 /// Synchronous calls.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyncSettings {
     /// Which form of the mechanism.
     pub variant: SyncVariant,
+    /// How several event loops share the listening socket; also of an elevated program.
+    pub accept: AcceptSharing,
+    /// User instructions from a served request back to the next read, with edge-triggered events. Guess: a loop branch, the buffer's
+    /// address and room, the call of the read function.
+    pub reread_instructions: u32,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        SyncSettings { variant: SyncVariant::default(), accept: AcceptSharing::default(), reread_instructions: 30 }
+    }
 }

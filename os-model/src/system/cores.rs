@@ -2,6 +2,7 @@
 
 use super::{Driver, Next, System};
 use crate::action::{Action, Effect, Slot};
+use crate::stats::DEFERRED_WORK_RUNS;
 use crate::task::{FrameStep, TaskKind, TaskState};
 use cpu_model::CrossingKind;
 use sim_core::block::{BlockId, Origin};
@@ -49,7 +50,16 @@ impl System<'_> {
         let current = &self.tasks[entry.current.index()];
         // a preempted task is cut where the kernel would: between actions, never inside a block
         let at_boundary = current.actions.front().is_none_or(|action| !matches!(action, Action::Block { start, .. } if *start > 0));
-        entry.reschedule && at_boundary && !entry.run_queue.is_empty()
+        entry.reschedule && current.preemptible && at_boundary && !entry.run_queue.is_empty()
+    }
+
+    /// The current task, which holds rescheduling off, lets it happen here if it is due.
+    fn preemption_point(&mut self, core: CoreId) {
+        let entry = &self.cores[core.index()];
+        if entry.reschedule && !entry.run_queue.is_empty() {
+            self.stats.occurred(DEFERRED_WORK_RUNS, 1);
+            self.open_switch(core);
+        }
     }
 
     /// Network interrupt: hard interrupt, then the softirq polls until the ring is empty.
@@ -123,9 +133,10 @@ impl System<'_> {
         if entry.current == entry.idle {
             return Mode::Kernel;
         }
-        match self.tasks[entry.current.index()].actions.front() {
+        let task = &self.tasks[entry.current.index()];
+        match task.actions.front() {
             Some(Action::Block { context, .. } | Action::Instructions(context, _) | Action::Touch(context, _, _)) => context.mode,
-            Some(Action::Cross(CrossingKind::SystemCallEntry)) | None => Mode::User,
+            Some(Action::Cross(CrossingKind::SystemCallEntry)) | None => task.level,
             _ => Mode::Kernel,
         }
     }
@@ -332,6 +343,11 @@ impl System<'_> {
             Effect::Deliver(packet) => self.deliver(driver, packet, at, core),
             Effect::Wake(task) => self.wake(task, at, Some(core)),
             Effect::ClientTurn(connection) => self.client_turn(driver, connection, at, core),
+            Effect::Level { mode, preemptible } => {
+                let task = self.cores[core.index()].current;
+                (self.tasks[task.index()].level, self.tasks[task.index()].preemptible) = (mode, preemptible);
+            }
+            Effect::PreemptionPoint => self.preemption_point(core),
         }
     }
 

@@ -9,10 +9,10 @@ mod wire;
 use crate::action::{Action, Effect, Slot};
 use crate::bind::{Bases, Instances, Who};
 use crate::clients::{ClientKind, Clients};
-use crate::connection::{Connection, ConnectionState, Poller, Ready, Request};
+use crate::connection::{AcceptSharing, Connection, ConnectionState, Poller, Ready, Request};
 use crate::kernel::{Kernel, Mitigations};
 use crate::network::{ClientProcessors, Packet, ReceiveQueue, Wire};
-use crate::stats::Stats;
+use crate::stats::{HERD_WAKE_UPS, Stats};
 use crate::task::{Core, Task, TaskKind, TaskState};
 use cpu_model::Cpu;
 use rand::RngExt;
@@ -118,6 +118,8 @@ pub struct System<'a> {
     pub requests: Vec<Request>,
     /// Event loops.
     pub pollers: Vec<Poller>,
+    /// Who learns of new connections.
+    pub accept_sharing: AcceptSharing,
     /// Counts and latencies.
     pub stats: Stats,
     /// The node of the seed tree that the system hangs from: a mechanism's own generators hang there too.
@@ -219,6 +221,7 @@ impl<'a> System<'a> {
             connections,
             requests: vec![Request::none()],
             pollers: (0..size.pollers.max(1)).map(|_| Poller::default()).collect(),
+            accept_sharing: AcceptSharing::default(),
             stats: Stats::default(),
             seeds: *seeds,
             exemplars: seeds.child("exemplars").rng(),
@@ -446,23 +449,47 @@ impl<'a> System<'a> {
         }
     }
 
-    /// Wakes the first task that waits on a poller.
-    fn wake_waiter(&mut self, poller: usize, at: Cycles, from: Option<CoreId>) {
-        if let Some(task) = self.pollers[poller].waiters.pop_front() {
-            self.wake(task, at, from);
+    /// Wakes the first task that waits on a poller; false when none does.
+    fn wake_waiter(&mut self, poller: usize, at: Cycles, from: Option<CoreId>) -> bool {
+        let Some(task) = self.pollers[poller].waiters.pop_front() else { return false };
+        self.wake(task, at, from);
+        true
+    }
+
+    /// Puts a connection into the accept queue of its listening socket and wakes whoever learns of it.
+    pub fn acceptable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
+        let own = self.connections[connection.index()].poller;
+        let listener = self.listener_of(own);
+        self.pollers[listener].accept_queue.push_back(connection);
+        if self.accept_sharing == AcceptSharing::PerLoop {
+            self.report_listener(own);
+            self.wake_waiter(own, at, from);
+            return;
+        }
+        let mut woken = 0;
+        for poller in 0..self.pollers.len() {
+            self.report_listener(poller);
+            woken += u64::from(self.wake_waiter(poller, at, from));
+            if woken > 0 && self.accept_sharing == AcceptSharing::SharedExclusive {
+                break;
+            }
+        }
+        if woken > 1 {
+            self.stats.occurred(HERD_WAKE_UPS, woken - 1);
         }
     }
 
-    /// Puts a connection into its poller's accept queue and wakes whoever waits for it.
-    pub fn acceptable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
-        let poller = self.connections[connection.index()].poller;
-        let loop_ = &mut self.pollers[poller];
-        loop_.accept_queue.push_back(connection);
-        if !loop_.listener_ready {
-            loop_.listener_ready = true;
-            loop_.ready.push_back(Ready::Listener);
+    /// The poller that holds the accept queue of an event loop's listening socket.
+    pub(crate) fn listener_of(&self, poller: usize) -> usize {
+        if self.accept_sharing == AcceptSharing::PerLoop { poller } else { 0 }
+    }
+
+    fn report_listener(&mut self, poller: usize) {
+        let entry = &mut self.pollers[poller];
+        if !entry.listener_ready {
+            entry.listener_ready = true;
+            entry.ready.push_back(Ready::Listener);
         }
-        self.wake_waiter(poller, at, from);
     }
 
     /// Wakes a task at time `at`, from `from` (a core) or from outside.

@@ -181,7 +181,7 @@ impl Exemplars<'_, '_> {
         for call in calls.iter().filter(|call| matches!(call.number.name(), "getpid" | "getppid")) {
             let frame = &self.lines.recording.frames[call.frame as usize];
             let block = extract(self.lines.recording, frame, KernelMap::bundled());
-            self.add(list, Mode::Kernel, &block.ops);
+            self.add_piece(list, &block, 0..block.ops.len());
         }
     }
 }

@@ -47,8 +47,8 @@ use sha2::{Digest, Sha256};
 use sharing::{Places, SOFTIRQ_CONTEXT, SharingModel, Slots, USER_CONTEXT, Unit, UnitStep, classify};
 use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
-    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, RecordedClient, RequestClass, Source, WaitLoop,
-    Workload,
+    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, Readiness, RecordedClient, RequestClass, Source,
+    WaitLoop, Workload,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use waits::Exemplars;
@@ -72,6 +72,8 @@ pub struct DistilOptions<'a> {
     pub null_call: Option<&'a [u8]>,
     /// A capture whose threads sleep in receives (`thsrv`), for a program that never did: what a blocking call would execute.
     pub blocking: Option<&'a [u8]>,
+    /// A capture with other ways of asking for readiness (`ubench2`): a read that finds nothing.
+    pub readiness: Option<&'a [u8]>,
     /// Use what is before the first damage instead of refusing the capture.
     pub lenient: bool,
 }
@@ -82,6 +84,7 @@ const SPACE_REMOTE: u32 = 2;
 const SPACE_RECEIVE: u32 = 3;
 const SPACE_NULL_CALL: u32 = 4;
 const SPACE_BLOCKING: u32 = 5;
+const SPACE_READINESS: u32 = 6;
 
 /// Servers that execute commands on one thread by design, by the beginning of what they print as their version.
 const SINGLE_THREADED: &[&str] = &["Redis server"];
@@ -157,6 +160,10 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     } else {
         exemplars.blocking(&analysis.calls, &analysis.requests.again, event_loop)
     };
+    let mut readiness = Readiness::default();
+    if event_loop {
+        exemplars.empty_reads(&analysis.calls, &mut readiness.again);
+    }
     let mut kernel = KernelBlocks::default();
     exemplars.switches(&analysis.calls, &mut kernel.switch_out, &mut kernel.switch_in);
     exemplars.ticks(&mut kernel.tick);
@@ -167,6 +174,9 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     let mut wait = wait;
     libraries(options, &mut slots, &mut emitter, &mut kernel, wait.as_mut())?;
     blocking_library(options, &mut slots, &mut emitter, &mut kernel, &mut blocking)?;
+    if event_loop {
+        readiness_library(options, &mut slots, &mut emitter, &mut readiness)?;
+    }
     summarise(&analysis, &classes, &emitter, &mut notes);
     let requests = if analysis.program == Program::Sequential { 1 } else { analysis.requests.replies };
     let keys = header.workload.keys;
@@ -197,6 +207,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         classes,
         wait,
         blocking,
+        readiness,
         kernel,
         blocks: emitter.blocks,
         layout: emitter.map.layout,
@@ -440,6 +451,22 @@ fn blocking_library(
     if blocking.sleep.is_empty() {
         let borrowed = exemplars.blocking(&library.calls, &[], false);
         (blocking.sleep, blocking.wake) = (borrowed.sleep, borrowed.wake);
+    }
+    Ok(())
+}
+
+/// What an event loop that asks for readiness in another way executes, where its own recording does not show it.
+fn readiness_library(
+    options: &DistilOptions<'_>,
+    slots: &mut Slots,
+    emitter: &mut Emitter,
+    readiness: &mut Readiness,
+) -> Result<(), TraceError> {
+    let Some(bytes) = options.readiness else { return Ok(()) };
+    let library = library(bytes, u64::MAX, slots)?;
+    let mut exemplars = Exemplars { lines: library.lines(SPACE_READINESS), emitter };
+    if readiness.again.is_empty() {
+        exemplars.empty_reads(&library.calls, &mut readiness.again);
     }
     Ok(())
 }

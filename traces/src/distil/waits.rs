@@ -8,9 +8,9 @@ use super::functions::Activation;
 use super::requests::{CallRecord, Requests};
 use super::segments::SegmentPart;
 use crate::kernel_map::KernelMap;
-use sim_core::block::{BlockId, Op};
+use sim_core::block::{BlockId, Cut, Op, Span};
 use sim_core::ids::Mode;
-use sim_core::workload::{BlockingPath, WaitLoop};
+use sim_core::workload::{BlockingPath, Object, WaitLoop};
 use std::ops::Range;
 
 /// Exemplars kept of each kind.
@@ -36,7 +36,17 @@ impl Exemplars<'_, '_> {
         }
     }
 
-    fn extract(&self, call: &CallRecord) -> CallBlock {
+    /// Adds a piece of a call's kernel work with what lies in it of the call's cuts. A cut of the call that ends before the piece, or
+    /// begins after it, is there without ops: at that depth nothing of the piece is executed.
+    pub(super) fn add_piece(&mut self, list: &mut Vec<BlockId>, block: &CallBlock, range: Range<usize>) {
+        if list.len() < EXEMPLARS_MAX && !range.is_empty() {
+            let spans = clipped(&block.spans, &range);
+            let id = self.emitter.block(self.lines, &mut UnitLines::default(), Mode::Kernel, &block.ops[range], &spans);
+            list.push(id);
+        }
+    }
+
+    pub(super) fn extract(&self, call: &CallRecord) -> CallBlock {
         extract(self.lines.recording, &self.lines.recording.frames[call.frame as usize], KernelMap::bundled())
     }
 
@@ -101,8 +111,8 @@ impl Exemplars<'_, '_> {
             if let (Some(sleep), Some(first)) = (sleep, first)
                 && sleep.at as usize <= first
             {
-                self.add(&mut wait.sleep, Mode::Kernel, &block.ops[..sleep.at as usize]);
-                self.add(&mut wait.wake, Mode::Kernel, &block.ops[sleep.at as usize..first]);
+                self.add_piece(&mut wait.sleep, &block, 0..sleep.at as usize);
+                self.add_piece(&mut wait.wake, &block, sleep.at as usize..first);
             }
         }
     }
@@ -115,15 +125,15 @@ impl Exemplars<'_, '_> {
         let sleep = block.switches.iter().rfind(|switch| switch.reason == SwitchReason::Sleep);
         match sleep {
             Some(sleep) if sleep.at as usize <= start => {
-                self.add(&mut wait.sleep, Mode::Kernel, &block.ops[..sleep.at as usize]);
-                self.add(&mut wait.wake, Mode::Kernel, &block.ops[sleep.at as usize..start]);
+                self.add_piece(&mut wait.sleep, &block, 0..sleep.at as usize);
+                self.add_piece(&mut wait.wake, &block, sleep.at as usize..start);
             }
-            _ => self.add(&mut wait.head, Mode::Kernel, &block.ops[..start]),
+            _ => self.add_piece(&mut wait.head, &block, 0..start),
         }
         for item in &items {
-            self.add(&mut wait.item, Mode::Kernel, &block.ops[item.clone()]);
+            self.add_piece(&mut wait.item, &block, item.clone());
         }
-        self.add(&mut wait.tail, Mode::Kernel, &block.ops[end..]);
+        self.add_piece(&mut wait.tail, &block, end..block.ops.len());
     }
 
     /// A loop that always slept has no frame that found events at once: entry to the scheduler and the way from there to the first
@@ -135,7 +145,7 @@ impl Exemplars<'_, '_> {
         for call in readiness.iter().take(LOOKED_AT_MAX) {
             let block = self.extract(call);
             if let Some(first) = items(&block.activations, block.ops.len()).first() {
-                self.add(&mut wait.head, Mode::Kernel, &block.ops[..first.start]);
+                self.add_piece(&mut wait.head, &block, 0..first.start);
             }
         }
     }
@@ -148,15 +158,15 @@ impl Exemplars<'_, '_> {
         for index in evenly(if event_loop { 0 } else { sleepers.len() }, LOOKED_AT_MAX) {
             let block = self.extract(sleepers[index]);
             if let Some(sleep) = block.switches.iter().rfind(|switch| switch.reason == SwitchReason::Sleep) {
-                self.add(&mut path.sleep, Mode::Kernel, &block.ops[..sleep.at as usize]);
-                self.add(&mut path.wake, Mode::Kernel, &block.ops[sleep.at as usize..]);
+                self.add_piece(&mut path.sleep, &block, 0..sleep.at as usize);
+                self.add_piece(&mut path.wake, &block, sleep.at as usize..block.ops.len());
             }
         }
         for index in evenly(again.len(), EXEMPLARS_MAX) {
             let position = again[index] as usize;
             let call = &calls[position];
             let block = self.extract(call);
-            self.add(&mut path.again, Mode::Kernel, &block.ops);
+            self.add_piece(&mut path.again, &block, 0..block.ops.len());
             let next = calls[position + 1..].iter().find(|next| next.task == call.task);
             let to_readiness = next.filter(|next| next.role == Role::Readiness).and_then(|next| next.segment);
             // What the program did since the reply belongs to no other step.
@@ -164,6 +174,16 @@ impl Exemplars<'_, '_> {
             self.user(&mut path.again_user, since_reply.into_iter().chain(to_readiness).map(SegmentPart::whole));
         }
         path
+    }
+
+    /// Non-blocking receives on streams that found nothing.
+    pub(super) fn empty_reads(&mut self, calls: &[CallRecord], list: &mut Vec<BlockId>) {
+        let found_nothing = |call: &&CallRecord| call.would_block() && call.role == Role::Receive && call.object == Object::Stream;
+        let empty: Vec<&CallRecord> = calls.iter().filter(found_nothing).collect();
+        for index in evenly(empty.len(), EXEMPLARS_MAX) {
+            let block = self.extract(empty[index]);
+            self.add_piece(list, &block, 0..block.ops.len());
+        }
     }
 
     /// Scheduler stretches of all calls: those of the leaving and those of the entering task.
@@ -176,6 +196,13 @@ impl Exemplars<'_, '_> {
             }
         }
     }
+}
+
+/// What lies in `range` of the cuts by depth, in terms of the range.
+fn clipped(spans: &[Span], range: &Range<usize>) -> Vec<Span> {
+    let inside = |at: u32| (at as usize).clamp(range.start, range.end) - range.start;
+    let by_depth = spans.iter().filter(|span| matches!(span.cut, Cut::Handler | Cut::FileLayer | Cut::Protocol));
+    by_depth.map(|span| Span { start: inside(span.start) as u32, end: inside(span.end) as u32, ..*span }).collect()
 }
 
 /// The stretches of a readiness call that deal with one event each.

@@ -18,7 +18,8 @@ use crate::error::TraceError;
 use sim_core::block::{BlockId, Origin};
 use sim_core::calls::CallNumber;
 use sim_core::workload::{
-    BlockingPath, Chain, Effect, KernelBlocks, Note, Object, Program, RequestClass, Source, Step, WaitLoop, Workload,
+    BlockingPath, Chain, Effect, KernelBlocks, Note, Object, PollCall, Program, Readiness, RequestClass, Source, Step, WaitLoop,
+    Workload,
 };
 use std::collections::BTreeMap;
 
@@ -106,6 +107,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
     let (classes, dropped) = distiller.classes(library[base.index]);
     let wait = distiller.wait(library, base);
     let blocking = distiller.blocking(library, base);
+    let readiness = distiller.readiness(library, base.index);
     let kernel = distiller.kernel_blocks(library, base.index);
     let mut notes = reading_notes(recording);
     notes.extend(split_notes(&split, dropped));
@@ -132,6 +134,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         classes,
         wait,
         blocking,
+        readiness,
         kernel,
         client: from.client.clone(),
         blocks: distiller.copier.blocks,
@@ -422,6 +425,21 @@ impl<'a> Distiller<'a> {
             if source == base.index && base.same_program { self.copier.copy_all(source, &from.again_user) } else { Vec::new() };
         let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
         BlockingPath { sleep: copy(&from.sleep), wake: copy(&from.wake), again: copy(&from.again), again_user }
+    }
+
+    fn readiness(&mut self, library: &[&Workload], source: usize) -> Readiness {
+        let from = &library[source].readiness;
+        let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
+        let again = copy(&from.again);
+        let poll = from.poll.as_ref().map(|poll| PollCall {
+            head: copy(&poll.head),
+            item: copy(&poll.item),
+            item_again: copy(&poll.item_again),
+            release: copy(&poll.release),
+            tail: copy(&poll.tail),
+            rest_instructions: poll.rest_instructions,
+        });
+        Readiness { again, poll }
     }
 
     fn kernel_blocks(&mut self, library: &[&Workload], source: usize) -> KernelBlocks {

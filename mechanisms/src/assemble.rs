@@ -2,15 +2,16 @@
 
 use crate::experiment::Settings;
 use crate::registry::Mechanism;
+use crate::rows;
 use crate::simulate::{Sample, Split};
 use crate::variants::Way;
-use cpu_model::{Counters, Structure};
+use cpu_model::Counters;
 use os_model::stats::BatchLimit;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{Cycles, Mode};
 use sim_core::report::{
-    BatchDepth, CallRow, CoreWindow, CoresUsed, Estimate, EvictorRow, IndirectByMode, LatencyMicroseconds, LimitedBy, Manifest,
-    MissesPerKiloInstruction, ModeReport, Modes, OccurrenceRow, PerRequest, RunReport, ShadowRow, StackReport, Window,
+    BatchDepth, CallRow, CoreWindow, CoresUsed, Estimate, IndirectByMode, LatencyMicroseconds, LimitedBy, Manifest, OccurrenceRow,
+    PerRequest, RunReport, ShadowRow, StackReport, Window,
 };
 use sim_core::stack::{Component, CycleStack, Domain};
 use sim_core::workload::{Program, Workload};
@@ -82,7 +83,7 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         why: String::new(),
         throughput_rps: throughput(samples, settings),
         latency_us: latency(samples, settings),
-        modes: modes(&totals.counters),
+        modes: rows::modes(&totals.counters),
         cycle_stack: StackReport::per_request(&totals.stack, totals.replies.max(1)),
         per_request: PerRequest {
             instructions_user: per(totals.counters.mode(Mode::User).instructions),
@@ -98,7 +99,7 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         syscalls_per_reply: calls,
         indirect_by_mode: IndirectByMode { user: per(totals.indirect[0]), kernel: per(totals.indirect[1]) },
         per_call: per_call(samples, &totals),
-        evictors: evictors(samples),
+        evictors: rows::evictors(samples.iter().map(|sample| &sample.ledger)),
         shadow: shadow(samples),
         batch: batch(samples),
         limited_by: Some(limited_by(samples, &totals)),
@@ -135,30 +136,6 @@ fn latency(samples: &[Sample], settings: &Settings) -> LatencyMicroseconds {
     all.microseconds(u64::from(settings.machine.frequency_mhz) * 1_000_000)
 }
 
-fn modes(counters: &Counters) -> Modes {
-    let mut modes = Modes::default();
-    for mode in Mode::ALL {
-        let own = counters.mode(mode);
-        let rate = |structure: Structure| own.misses[structure.index()] as f64 * 1000.0 / own.instructions as f64;
-        *modes.get_mut(mode) = ModeReport {
-            instructions: own.instructions,
-            cycles: own.cycles,
-            cpi: own.cycles as f64 / own.instructions as f64,
-            misses_per_kinstr: MissesPerKiloInstruction {
-                l1i: rate(Structure::L1i),
-                l1d: rate(Structure::L1d),
-                l2: rate(Structure::L2),
-                l3: rate(Structure::L3),
-                itlb: rate(Structure::Itlb),
-                dtlb: rate(Structure::Dtlb),
-                stlb: rate(Structure::Stlb),
-                branch: rate(Structure::Branch),
-            },
-        };
-    }
-    modes
-}
-
 fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
     let mut rows: BTreeMap<u16, (u64, u64, Cycles)> = BTreeMap::new();
     for sample in samples {
@@ -191,44 +168,9 @@ fn occurrences(samples: &[Sample], totals: &Totals) -> Vec<OccurrenceRow> {
     rows.into_iter().map(row).collect()
 }
 
-/// Ledger rows by (structure, mode, evictor): what the same mode pushed out is one row, `same`.
-fn evictors(samples: &[Sample]) -> Vec<EvictorRow> {
-    // the agent's number keeps the order of the call table; its name is what the report shows
-    let mut rows: BTreeMap<(Structure, Mode, u16), EvictorRow> = BTreeMap::new();
-    for row in samples.iter().flat_map(|sample| &sample.ledger.rows) {
-        let same = row.evictor.mode() == Some(row.mode);
-        let (number, evictor) = if same { (u16::MAX, "same".to_string()) } else { (row.evictor.0, row.evictor.name()) };
-        let sums = rows.entry((row.structure, row.mode, number)).or_insert_with(|| EvictorRow {
-            structure: row.structure.name().into(),
-            mode: row.mode,
-            evictor,
-            misses: 0,
-            cycles: 0,
-        });
-        sums.misses += row.misses;
-        sums.cycles += row.cycles;
-    }
-    rows.into_values().collect()
-}
-
 fn shadow(samples: &[Sample]) -> Option<Vec<ShadowRow>> {
-    let mut rows: BTreeMap<(Structure, Mode), [u64; 3]> = BTreeMap::new();
-    for sample in samples {
-        for row in &sample.shadow {
-            let sums = rows.entry((row.structure, row.mode)).or_default();
-            sums[0] += row.misses_alone;
-            sums[1] += row.destructive;
-            sums[2] += row.constructive;
-        }
-    }
-    let row = |((structure, mode), sums): ((Structure, Mode), [u64; 3])| ShadowRow {
-        structure: structure.name().into(),
-        mode,
-        misses_alone: sums[0],
-        destructive: sums[1],
-        constructive: sums[2],
-    };
-    (!rows.is_empty()).then(|| rows.into_iter().map(row).collect())
+    let rows = rows::shadow(samples.iter().flat_map(|sample| &sample.shadow));
+    (!rows.is_empty()).then_some(rows)
 }
 
 fn batch(samples: &[Sample]) -> BatchDepth {

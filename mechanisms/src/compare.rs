@@ -11,7 +11,7 @@ use sim_core::parallel::{self, Outcome, Sweep};
 use sim_core::progress::Progress;
 use sim_core::report::{Comparison, ExposureRange, LimitedBy, RunReport};
 use sim_core::workload::{Program, Workload};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How an experiment is carried out; nothing here changes a result.
 pub struct Job<'a> {
@@ -80,9 +80,10 @@ pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Res
     if let Some(reason) = way.inapplicable(workload, &settings.mechanism) {
         return Ok(inapplicable(workload, settings, way, &manifest, &reason));
     }
-    let samples = sample(workload, settings, &[way], job)?;
+    let (samples, interrupted) = sample(workload, settings, &[way], job)?;
     let mut report = assemble::report(workload, settings, way, &manifest, &samples[0]);
     report.why = gain::what_costs_most(&report);
+    report.notes.extend(interrupted.then(|| interruption(&samples)));
     Ok(report)
 }
 
@@ -97,8 +98,12 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     wanted.extend(ways.iter().copied().filter(|way| *way != Way::BASELINE));
     let applicable: Vec<Way> =
         wanted.iter().copied().filter(|way| way.inapplicable(workload, &settings.mechanism).is_none()).collect();
-    let samples = sample(workload, settings, &applicable, job)?;
-    let ranges = if settings.run.exposure_range { exposure_ranges(workload, settings, &applicable, job)? } else { Vec::new() };
+    let (samples, interrupted) = sample(workload, settings, &applicable, job)?;
+    let ranges = match settings.run.exposure_range && !interrupted {
+        true => exposure_ranges(workload, settings, &applicable, job)?,
+        false => Vec::new(),
+    };
+    let interrupted = interrupted || job.cancel.load(Ordering::Relaxed);
     let base = throughputs(&samples[0], settings);
     let base_totals = Totals::of(&samples[0]);
     let mut results: Vec<RunReport> = Vec::new();
@@ -117,7 +122,8 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
         report.why = gain::explain(baseline, &report);
         results.push(report);
     }
-    let notes = comparison_notes(&results);
+    let mut notes = comparison_notes(&results);
+    notes.extend(interrupted.then(|| interruption(&samples)));
     Comparison::new(results, notes).ok_or(ExperimentError::Empty)
 }
 
@@ -153,8 +159,9 @@ fn inapplicable(workload: &Workload, settings: &Settings, way: Way, manifest: &M
     RunReport { variant: way.named_under(&settings.mechanism), ..RunReport::not_applicable(&common, way.mechanism.name(), reason) }
 }
 
-/// Samples by way, the same seeds for each: as many as the settings say or as the interval needs.
-fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Vec<Vec<Sample>>, ExperimentError> {
+/// Samples by way, the same seeds for each: as many as the settings say or as the interval needs. An interruption keeps the seeds that
+/// every way has completed; the second value says that there was one.
+fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<(Vec<Vec<Sample>>, bool), ExperimentError> {
     let fixed = settings.run.reps;
     let first = if fixed > 0 { fixed } else { FIRST_SEEDS };
     let mut samples: Vec<Vec<Sample>> = ways.iter().map(|_| Vec::new()).collect();
@@ -165,16 +172,23 @@ fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> 
             .flat_map(|rep| ways.iter().map(move |way| (rep, *way)))
             .map(|(rep, way)| Point { way, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
             .collect();
-        for (point, sample) in points.iter().zip(simulate_all(workload, settings, &points, job)?) {
-            let position = ways.iter().position(|way| *way == point.way).unwrap_or(0);
-            samples[position].push(sample);
+        let mut outcomes = simulate_points(workload, settings, &points, job)?.into_iter();
+        for _ in seeds..wanted {
+            // points stand by seed, then by way
+            let of_seed: Option<Vec<Sample>> = outcomes.by_ref().take(ways.len()).collect::<Vec<_>>().into_iter().collect();
+            for (own, sample) in samples.iter_mut().zip(of_seed.into_iter().flatten()) {
+                own.push(sample);
+            }
+        }
+        if job.cancel.load(Ordering::Relaxed) && samples[0].len() < wanted as usize {
+            return if samples[0].is_empty() { Err(ExperimentError::Cancelled) } else { Ok((samples, true)) };
         }
         seeds = wanted;
         if fixed == 0 && !precise(workload, settings, &samples) && seeds < MOST_SEEDS {
             wanted = (seeds + FIRST_SEEDS).min(MOST_SEEDS);
         }
     }
-    Ok(samples)
+    Ok((samples, false))
 }
 
 /// True when every mechanism's interval (of the speed-up, or of the throughput when there is one mechanism) is narrow enough.
@@ -203,7 +217,11 @@ fn exposure_ranges(
         .flat_map(|exposure| ways.iter().map(move |way| (exposure, *way)))
         .map(|(exposure, way)| Point { way, seed: settings.run.seed, exposure_permille: Some(exposure) })
         .collect();
-    let samples = simulate_all(workload, settings, &points, job)?;
+    let samples = match simulate_all(workload, settings, &points, job) {
+        // the comparison itself is complete by now
+        Err(ExperimentError::Cancelled) => return Ok(Vec::new()),
+        other => other?,
+    };
     let rates = throughputs(&samples, settings);
     let count = ways.len();
     let speedup = |end: usize, position: usize| rates[end * count + position] / rates[end * count];
@@ -212,12 +230,17 @@ fn exposure_ranges(
 
 /// Simulates points in parallel; results in the order of the points whatever the threads.
 fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job: &Job) -> Result<Vec<Sample>, ExperimentError> {
-    let sweep = Sweep {
-        threads: (job.threads > 0).then_some(job.threads),
-        cancel: job.cancel,
-        progress: job.progress,
-        what: "simulations",
-    };
+    let samples = simulate_points(workload, settings, points, job)?;
+    samples.into_iter().map(|sample| sample.ok_or(ExperimentError::Cancelled)).collect()
+}
+
+/// As [`simulate_all`], with nothing for the points that were not begun because of an interruption.
+fn simulate_points(
+    workload: &Workload,
+    settings: &Settings,
+    points: &[Point],
+    job: &Job,
+) -> Result<Vec<Option<Sample>>, ExperimentError> {
     let work = |_: usize, point: &Point| {
         let mut own = settings.clone();
         point.way.apply(&mut own.mechanism);
@@ -228,14 +251,35 @@ fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job:
         let sample = simulate(workload, &own, point.way.mechanism, point.seed);
         sample.map_err(|source| ExperimentError::Simulation { mechanism: point.way.name(), seed: point.seed, source })
     };
+    in_parallel(points, job, work)
+}
+
+/// Does `work` on all points on the job's threads; nothing for points that were not begun because of an interruption.
+pub(crate) fn in_parallel<P: Sync, T: Send>(
+    points: &[P],
+    job: &Job,
+    work: impl Fn(usize, &P) -> Result<T, ExperimentError> + Sync,
+) -> Result<Vec<Option<T>>, ExperimentError> {
+    let sweep = Sweep {
+        threads: (job.threads > 0).then_some(job.threads),
+        cancel: job.cancel,
+        progress: job.progress,
+        what: "simulations",
+    };
     let outcomes = parallel::map(points, sweep, work, |_, _| {})
         .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
-    let result = |outcome: Outcome<Sample, ExperimentError>| match outcome {
-        Outcome::Done(sample) => Ok(sample),
+    let result = |outcome: Outcome<T, ExperimentError>| match outcome {
+        Outcome::Done(result) => Ok(Some(result)),
         Outcome::Failed(error) => Err(error),
-        Outcome::Cancelled => Err(ExperimentError::Cancelled),
+        Outcome::Cancelled => Ok(None),
     };
     outcomes.into_iter().map(result).collect()
+}
+
+/// What an interrupted experiment says of itself.
+fn interruption(samples: &[Vec<Sample>]) -> String {
+    let seeds = samples.first().map_or(0, Vec::len);
+    format!("interrupted: over the {seeds} seeds that were complete by then; run it again for the whole result")
 }
 
 fn comparison_notes(results: &[RunReport]) -> Vec<String> {

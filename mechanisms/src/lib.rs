@@ -12,6 +12,8 @@ pub mod issue;
 pub mod program;
 pub mod registry;
 pub mod replay;
+mod rows;
 pub mod settings;
 pub mod simulate;
+pub mod study;
 pub mod variants;

@@ -4,6 +4,7 @@
 //! is short ([`Compiled`], which can be executed as often as one likes), else only for its pages, and decoded again to be executed.
 
 use crate::experiment::ShadowSetting;
+use crate::rows;
 use cpu_model::{Counters, Cpu, CpuOptions, Machine, MachineError, Shadow, Structure};
 use serde::{Deserialize, Serialize};
 use sim_core::block::{Binding, Op};
@@ -13,8 +14,7 @@ use sim_core::ids::{CHUNK_LINES, CoreId, Cycles, Mode};
 use sim_core::layout::{AddressMap, Layout, PageSize};
 use sim_core::manifest::Manifest;
 use sim_core::progress::Progress;
-use sim_core::report::{EvictorRow, MissesPerKiloInstruction, ModeReport, Modes, SCHEMA, ShadowRow};
-use std::collections::BTreeMap;
+use sim_core::report::{EvictorRow, Modes, SCHEMA, ShadowRow};
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -385,38 +385,14 @@ fn report(cpu: &Cpu, options: &ReplayOptions) -> ReplayReport {
         seed: options.seed,
         manifest: Manifest { version: env!("CARGO_PKG_VERSION").into(), ..Manifest::default() },
         complete: true,
-        modes: modes(&counters),
+        modes: rows::modes(&counters),
         structures: structures(&counters),
-        evictors: evictors(cpu),
-        shadow: (options.shadow != ShadowSetting::Off).then(|| shadow(cpu)),
+        evictors: rows::evictors([cpu.ledger()].iter()),
+        shadow: (options.shadow != ShadowSetting::Off).then(|| rows::shadow(cpu.shadow().iter())),
         lackey: None,
         notes: Vec::new(),
         timing: None,
     }
-}
-
-fn modes(counters: &Counters) -> Modes {
-    let mut modes = Modes::default();
-    for mode in Mode::ALL {
-        let own = counters.mode(mode);
-        let rate = |structure: Structure| own.misses[structure.index()] as f64 * 1000.0 / own.instructions as f64;
-        *modes.get_mut(mode) = ModeReport {
-            instructions: own.instructions,
-            cycles: own.cycles,
-            cpi: own.cycles as f64 / own.instructions as f64,
-            misses_per_kinstr: MissesPerKiloInstruction {
-                l1i: rate(Structure::L1i),
-                l1d: rate(Structure::L1d),
-                l2: rate(Structure::L2),
-                l3: rate(Structure::L3),
-                itlb: rate(Structure::Itlb),
-                dtlb: rate(Structure::Dtlb),
-                stlb: rate(Structure::Stlb),
-                branch: rate(Structure::Branch),
-            },
-        };
-    }
-    modes
 }
 
 fn structures(counters: &Counters) -> Vec<StructureRow> {
@@ -432,37 +408,6 @@ fn structures(counters: &Counters) -> Vec<StructureRow> {
         }
     };
     Structure::ALL.into_iter().flat_map(|structure| Mode::ALL.map(|mode| row(structure, mode))).collect()
-}
-
-/// Ledger rows; what the same mode pushed out is one row, `same`, after the others.
-fn evictors(cpu: &Cpu) -> Vec<EvictorRow> {
-    let mut sums: BTreeMap<(Structure, Mode, u16), (String, u64, Cycles)> = BTreeMap::new();
-    for row in cpu.ledger().rows {
-        let same = row.evictor.mode() == Some(row.mode);
-        let (order, name) = if same { (u16::MAX, "same".to_owned()) } else { (row.evictor.0, row.evictor.name()) };
-        let sum = sums.entry((row.structure, row.mode, order)).or_insert((name, 0, 0));
-        sum.1 += row.misses;
-        sum.2 += row.cycles;
-    }
-    let row = |((structure, mode, _), (evictor, misses, cycles)): ((Structure, Mode, u16), (String, u64, Cycles))| EvictorRow {
-        structure: structure.name().into(),
-        mode,
-        evictor,
-        misses,
-        cycles,
-    };
-    sums.into_iter().map(row).collect()
-}
-
-fn shadow(cpu: &Cpu) -> Vec<ShadowRow> {
-    let row = |row: cpu_model::ShadowRow| ShadowRow {
-        structure: row.structure.name().into(),
-        mode: row.mode,
-        misses_alone: row.misses_alone,
-        destructive: row.destructive,
-        constructive: row.constructive,
-    };
-    cpu.shadow().into_iter().map(row).collect()
 }
 
 #[cfg(test)]

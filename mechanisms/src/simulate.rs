@@ -3,8 +3,10 @@
 use crate::experiment::{Settings, ShadowSetting};
 use crate::registry::Mechanism;
 use cpu_model::{CpuOptions, Shadow};
+use os_model::clients::{Clients, LoadStep};
 use os_model::stats::BatchCount;
 use os_model::system::{Driver, Size, System, SystemError};
+use os_model::timeline::{Span, Timeline};
 use sim_core::context::Agent;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{CoreId, Cycles, Mode};
@@ -82,6 +84,8 @@ pub struct Split {
 
 /// Stretches of the window in which the cores' use is reported.
 const STRETCHES: u64 = 8;
+/// The same within each step of load.
+const STRETCHES_PER_STEP: u32 = 4;
 
 /// A simulation that failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -102,10 +106,45 @@ pub enum SimulationError {
     Cancelled,
 }
 
+/// Calls that warm-up batches of a sequential program hold at least: enough that one interrupt more or less is within the 3 % of
+/// the warm-up test.
+const SEQUENTIAL_CALLS: u64 = 500;
+
 /// Measured requests of a repetition when the settings leave it open: a multiple of the connections, so that a window holds several
-/// rounds of a mechanism that batches over all of them. A run of a sequential program is one request.
-pub fn default_requests(workload: &Workload, connections: u32) -> u64 {
-    if workload.program == Program::Sequential { 2 } else { u64::from(connections * 3).max(300) }
+/// rounds of a mechanism that batches over all of them; with steps of load as many as arrive in all steps. A run of a sequential
+/// program is one request.
+pub fn default_requests(workload: &Workload, clients: &Clients, connections: u32) -> u64 {
+    match (workload.program, clients.arrival.steps()) {
+        (Program::Sequential, _) => sequential_runs(workload) * 2,
+        (_, Some(steps)) => steps.iter().map(LoadStep::arrivals).sum::<f64>().ceil() as u64,
+        _ => u64::from(connections * 3).max(300),
+    }
+}
+
+/// Runs of a sequential program that make about [`SEQUENTIAL_CALLS`]; one when a run is longer.
+fn sequential_runs(workload: &Workload) -> u64 {
+    let chains = workload.classes.iter().flat_map(|class| &class.chains);
+    let calls = chains.map(|chain| chain.steps.len() as u64).max().unwrap_or(1);
+    (SEQUENTIAL_CALLS / calls.max(1)).max(1)
+}
+
+/// Replies at which the stretches of the window end in which the cores' use is reported: equal parts, or parts of each step of load.
+fn stretch_ends(clients: &Clients, requests: u64) -> Vec<u64> {
+    let Some(steps) = clients.arrival.steps() else {
+        return (1..=STRETCHES).map(|stretch| requests * stretch / STRETCHES).collect();
+    };
+    let mut ends = Vec::new();
+    let mut before = 0.0;
+    for step in steps {
+        for part in 1..=STRETCHES_PER_STEP {
+            let replies = before + step.arrivals() * f64::from(part) / f64::from(STRETCHES_PER_STEP);
+            ends.push((replies.round() as u64).min(requests));
+        }
+        before += step.arrivals();
+    }
+    ends.push(requests);
+    ends.dedup();
+    ends
 }
 
 /// A system with its driver, clients started: everything before the first cycle.
@@ -161,18 +200,43 @@ fn connections(workload: &Workload, settings: &Settings) -> u32 {
 /// # Errors
 /// When the machine does not fit, the simulation stands still, or the cycles do not add up.
 pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, seed: u64) -> Result<Sample, SimulationError> {
-    let (mut system, mut driver) = assemble(workload, settings, mechanism, seed)?;
+    Ok(measure(assemble(workload, settings, mechanism, seed)?, workload, settings, mechanism)?.0)
+}
+
+/// Runs one simulation and records what the cores did in a part of its measured window. The sample is that of [`simulate`].
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_recorded(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    seed: u64,
+    span: Span,
+) -> Result<(Sample, Timeline), SimulationError> {
+    let (mut system, driver) = assemble(workload, settings, mechanism, seed)?;
+    system.record(span);
+    let (sample, mut system) = measure((system, driver), workload, settings, mechanism)?;
+    Ok((sample, system.take_timeline()))
+}
+
+/// Warms up, measures a window and collects what was measured.
+fn measure<'a>(
+    (mut system, mut driver): (System<'a>, Box<dyn Driver>),
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+) -> Result<(Sample, System<'a>), SimulationError> {
     let run = &settings.run;
-    let sequential = workload.program == Program::Sequential;
     let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
-    let requests = if run.requests == 0 { default_requests(workload, connections) } else { run.requests };
-    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections, sequential)?;
+    let requests = if run.requests == 0 { default_requests(workload, &settings.clients, connections) } else { run.requests };
+    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections)?;
     system.open_window();
     let warm_up_cycles = system.stats.window_start();
     let mut split = Vec::new();
-    for stretch in 1..=STRETCHES {
-        system.run(driver.as_mut(), |stats| stats.replies >= requests * stretch / STRETCHES)?;
+    for end in stretch_ends(&settings.clients, requests) {
+        system.run(driver.as_mut(), |stats| stats.replies >= end)?;
         split.push(use_so_far(&system));
     }
     let window_cycles = system.close_window();
@@ -181,7 +245,7 @@ pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, 
     sample.warm_up_cycles = warm_up_cycles;
     sample.split = split;
     sample.memory_bytes = needs.memory_bytes;
-    Ok(sample)
+    Ok((sample, system))
 }
 
 /// Cumulated use of all cores since the window opened. A core that is idle now is counted idle up to the present.
@@ -200,12 +264,15 @@ fn use_so_far(system: &System) -> Split {
 }
 
 /// Warm-up: at least two requests a connection, then until two batches in a row take the same time within 3 %, at most ten batches.
-fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32, sequential: bool) -> Result<u64, SimulationError> {
-    let batch = if sequential { 1 } else { u64::from(connections).max(60) };
-    let mut target = if sequential { 1 } else { batch * 2 };
+/// A sequential program whose one run is longer than a batch is warm after its first two runs.
+fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32) -> Result<u64, SimulationError> {
+    let sequential = system.workload.program == Program::Sequential;
+    let batch = if sequential { sequential_runs(system.workload) } else { u64::from(connections).max(60) };
+    let long_runs = sequential && batch == 1;
+    let mut target = if long_runs { 1 } else { batch * 2 };
     system.run(driver, |stats| stats.replies >= target)?;
     let mut last: Option<Cycles> = None;
-    let most = if sequential { 1 } else { 10 };
+    let most = if long_runs { 1 } else { 10 };
     for _ in 0..most {
         let before = system.now();
         target += batch;

@@ -13,7 +13,7 @@ pub enum ClientKind {
 }
 
 /// When requests come.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arrival {
     /// Each connection sends its next request when it has the reply to the last one.
@@ -23,6 +23,48 @@ pub enum Arrival {
         /// Requests per second.
         rate_rps: f64,
     },
+    /// As open, at a rate that changes in steps: `steps([(duration_us, rate_rps), …])`. The durations count from the opening of the
+    /// measured window; before it the first step's rate holds, after the last step the last one's.
+    Steps(Vec<LoadStep>),
+}
+
+/// A stretch of time with a rate of arrivals: duration in microseconds, requests per second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadStep(pub f64, pub f64);
+
+impl LoadStep {
+    /// Arrivals to expect in the step.
+    pub fn arrivals(&self) -> f64 {
+        self.0 * self.1 / 1e6
+    }
+}
+
+impl Arrival {
+    /// The steps of load, if there are any.
+    pub fn steps(&self) -> Option<&[LoadStep]> {
+        match self {
+            Arrival::Steps(steps) => Some(steps),
+            Arrival::Closed | Arrival::Open { .. } => None,
+        }
+    }
+
+    /// The rate in force `elapsed_us` after the measured window opened, and when it ends, if it does. `None` in a closed loop.
+    pub fn rate(&self, elapsed_us: f64) -> Option<(f64, Option<f64>)> {
+        match self {
+            Arrival::Closed => None,
+            Arrival::Open { rate_rps } => Some((*rate_rps, None)),
+            Arrival::Steps(steps) => {
+                let mut end = 0.0;
+                for step in steps.iter().take(steps.len().saturating_sub(1)) {
+                    end += step.0;
+                    if elapsed_us < end {
+                        return Some((step.1, Some(end)));
+                    }
+                }
+                steps.last().map(|step| (step.1, None))
+            }
+        }
+    }
 }
 
 /// The clients and their link.
@@ -101,9 +143,54 @@ impl Clients {
         {
             return fail("arrival.rate_rps", "must be above 0");
         }
+        if let Arrival::Steps(steps) = &self.arrival {
+            if steps.is_empty() {
+                return fail("arrival.steps", "needs at least one step: steps([(duration_us, rate_rps)])");
+            }
+            if !steps.iter().all(|step| positive(step.0) && not_negative(step.1)) {
+                return fail("arrival.steps", "every step needs a duration above 0 us and a rate that is not negative");
+            }
+            // the first rate holds in the warm-up and the last one until the measured requests are done
+            if ![steps.first(), steps.last()].into_iter().flatten().all(|step| positive(step.1)) {
+                return fail("arrival.steps", "the first and the last rate must be above 0");
+            }
+        }
         if self.kind == ClientKind::Recorded && self.arrival != Arrival::Closed {
-            return fail("arrival", "the recorded client is a closed loop; a rate needs --client remote");
+            return fail("arrival", "the recorded client is a closed loop; rates and steps need --client remote");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(steps: &[(f64, f64)]) -> Clients {
+        let arrival = Arrival::Steps(steps.iter().map(|step| LoadStep(step.0, step.1)).collect());
+        Clients { arrival, ..Clients::default() }
+    }
+
+    #[test]
+    fn the_rate_in_force_follows_the_steps_and_the_last_one_stays() {
+        let arrival = steps(&[(100.0, 10.0), (50.0, 0.0), (200.0, 30.0)]).arrival;
+        assert_eq!(arrival.rate(0.0), Some((10.0, Some(100.0))));
+        assert_eq!(arrival.rate(99.0), Some((10.0, Some(100.0))));
+        assert_eq!(arrival.rate(100.0), Some((0.0, Some(150.0))));
+        assert_eq!(arrival.rate(150.0), Some((30.0, None)));
+        assert_eq!(arrival.rate(1e9), Some((30.0, None)));
+        assert_eq!(Arrival::Closed.rate(0.0), None);
+        assert_eq!(Arrival::Open { rate_rps: 5.0 }.rate(1.0), Some((5.0, None)));
+    }
+
+    #[test]
+    fn steps_that_cannot_end_are_refused() {
+        assert!(steps(&[(100.0, 10.0), (50.0, 0.0), (200.0, 30.0)]).validate().is_ok());
+        for refused in [&[][..], &[(100.0, 0.0)], &[(0.0, 5.0)], &[(100.0, 10.0), (100.0, -1.0)], &[(100.0, 10.0), (100.0, 0.0)]] {
+            let error = steps(refused).validate().unwrap_err();
+            assert_eq!(error.field, "arrival.steps", "{refused:?}");
+        }
+        let recorded = Clients { kind: ClientKind::Recorded, ..steps(&[(100.0, 10.0)]) };
+        assert_eq!(recorded.validate().unwrap_err().field, "arrival");
     }
 }

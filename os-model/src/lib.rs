@@ -11,6 +11,7 @@ pub mod network;
 pub mod stats;
 pub mod system;
 pub mod task;
+pub mod timeline;
 
 pub use action::{Action, Effect, Slot};
 pub use kernel::{Kernel, Mitigations};

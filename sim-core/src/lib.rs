@@ -12,6 +12,7 @@ pub mod histogram;
 pub mod ids;
 pub mod layout;
 pub mod manifest;
+pub mod nearest;
 pub mod parallel;
 pub mod payload;
 pub mod progress;

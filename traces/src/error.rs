@@ -85,30 +85,9 @@ impl TraceError {
     /// An unknown name, with the nearest of the known ones.
     pub fn unknown_name<'a>(kind: &'static str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        let nearest = known
-            .iter()
-            .map(|candidate| (edit_distance(name, candidate), *candidate))
-            .min()
-            .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(2))
-            .map(|(_, candidate)| candidate.to_owned());
+        let nearest = sim_core::nearest::nearest(name, known.iter().copied()).map(str::to_owned);
         TraceError::UnknownName { kind, name: name.to_owned(), nearest, known: known.join(", ") }
     }
-}
-
-/// Levenshtein distance in characters.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! was understood before the damage is used and the damage is counted.
 
 pub mod bundled;
+pub mod call_loop;
 pub mod capture;
 pub mod distil;
 pub mod error;

@@ -23,3 +23,11 @@ pub fn flag() -> &'static AtomicBool {
     ctrlc::set_handler(handler).ok();
     &CANCELLED
 }
+
+/// Says that work was interrupted, once its partial result has been shown.
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C.
+pub fn check() -> anyhow::Result<()> {
+    if CANCELLED.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+}

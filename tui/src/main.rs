@@ -8,12 +8,13 @@ mod cancel;
 mod commands;
 mod config;
 mod exit;
-mod nearest;
 mod numbers;
 mod output;
+mod plot;
 mod progress;
 mod render;
 mod terminal;
+mod timeline;
 mod topics;
 mod workloads;
 

@@ -48,8 +48,16 @@ pub fn format_of(path: &Path) -> Result<FileFormat> {
 /// # Errors
 /// The first ending that stands for no format, or a folder that does not exist.
 pub fn check_files<P: AsRef<Path>>(files: &[P]) -> Result<()> {
+    files.iter().try_for_each(|file| format_of(file.as_ref()).map(drop))?;
+    check_folders(files)
+}
+
+/// Checks the folders of files that are to be written.
+///
+/// # Errors
+/// The first folder that does not exist.
+pub fn check_folders<P: AsRef<Path>>(files: &[P]) -> Result<()> {
     for file in files.iter().map(AsRef::as_ref) {
-        format_of(file)?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
             bail!("{}: the folder {} does not exist; create it first", file.display(), folder.display());

@@ -57,7 +57,7 @@ pub const SETTINGS: &[Topic] = &[
     ),
     topic(
         "clients.arrival",
-        "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies.",
+        "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies. `steps([(2000, 20000), (5000, 80000)])`: the same at a rate that changes, as (microseconds, requests/s); durations count from the opening of the measured window, and the last rate stays.",
     ),
     topic("clients.think_us", "Pause between a reply and the next request of a connection in a closed loop."),
     topic("clients.link_rate_mbps", "Rate of the link, each direction."),

@@ -1,10 +1,11 @@
 //! Workloads by bundled name or from a file of any format.
 
-use crate::nearest::nearest;
 use anyhow::{Result, bail};
+use sim_core::nearest::nearest;
 use sim_core::workload::Workload;
 use std::path::Path;
 use traces::bundled::{self, BUNDLED};
+use traces::call_loop::{self, CallLoop};
 use traces::import::{ImportOptions, import};
 use traces::open;
 
@@ -16,9 +17,12 @@ pub fn load(name: &str) -> Result<Workload> {
     if BUNDLED.iter().any(|bundled| bundled.name == name) {
         return Ok(bundled::load(name)?);
     }
+    if let Some(call_loop) = CallLoop::from_name(name) {
+        return Ok(call_loop?.load()?);
+    }
     let path = Path::new(name);
     if name != "-" && !path.exists() {
-        let known: Vec<&str> = BUNDLED.iter().map(|bundled| bundled.name).collect();
+        let known: Vec<&str> = BUNDLED.iter().map(|bundled| bundled.name).chain(call_loop::NAMES.map(|name| name.0)).collect();
         let near = nearest(name, known.iter().copied()).map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         bail!("no workload and no file is called `{name}`{near}\n  bundled workloads: {}", known.join(", "));
     }

@@ -8,7 +8,7 @@ use crate::settings::ExceptionLessSettings;
 use os_model::action::{Action, Slot};
 use os_model::system::System;
 use sim_core::block::OpKind;
-use sim_core::ids::{ConnectionId, Line, TaskId};
+use sim_core::ids::{ConnectionId, CoreId, Line, TaskId};
 use std::collections::VecDeque;
 
 /// Entries in a 4 KiB syscall page of 64-byte entries.
@@ -112,6 +112,19 @@ impl Pages {
     /// Some call has completed and its entry was not freed yet.
     pub fn has_done(&self) -> bool {
         self.done_entries > 0
+    }
+
+    /// Entries in use of each page, for the timeline. Pages are numbered through, over the user threads' home cores.
+    pub fn report(&self, system: &mut System, core: CoreId, home: CoreId) {
+        if !system.is_recording() {
+            return;
+        }
+        let first = u32::from(home.0) * self.free.len() as u32;
+        for (page, free) in self.free.iter().enumerate() {
+            let in_use = u64::from(PAGE_ENTRIES) - free.len() as u64;
+            system.timeline_counter(core, "entries in use of page", first + page as u32, in_use);
+        }
+        system.timeline_counter(core, "completed entries of user thread on core", u32::from(home.0), u64::from(self.done_entries));
     }
 
     /// User side: writes an entry: number, arguments, and last its status. The caller has checked that one is free; the kernel sees

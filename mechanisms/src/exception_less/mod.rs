@@ -170,6 +170,7 @@ impl Driver for ExceptionLess {
             HOOK_SWITCHED => system.tasks[self.user.index()].thread = value as u32,
             _ => {}
         }
+        self.pages.report(system, core, self.home);
     }
 
     fn takes_connection(&mut self, system: &mut System, connection: ConnectionId) -> bool {

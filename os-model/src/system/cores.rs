@@ -4,11 +4,11 @@ use super::{Driver, Next, System};
 use crate::action::{Action, Effect, Slot};
 use crate::stats::DEFERRED_WORK_RUNS;
 use crate::task::{FrameStep, TaskKind, TaskState};
+use crate::timeline::{Before, What};
 use cpu_model::CrossingKind;
 use sim_core::block::{BlockId, Origin};
 use sim_core::context::{Agent, Context};
 use sim_core::ids::{CoreId, Cycles, Mode, TaskId};
-use sim_core::stack::Component;
 
 impl System<'_> {
     /// One slice of a core.
@@ -29,6 +29,7 @@ impl System<'_> {
         } else {
             self.run_frame(driver, core);
         }
+        self.record_queues(core);
     }
 
     /// An idle core that was woken pays its idle exit.
@@ -36,7 +37,7 @@ impl System<'_> {
         if let Some(at) = self.cores[core.index()].awake_at.take() {
             let behind = at.saturating_sub(self.cpu.clock(core));
             if behind > 0 {
-                self.cpu.spend(core, Component::Idle, behind);
+                self.idle(core, behind);
             }
             self.cores[core.index()].charged_until = self.cpu.clock(core);
         }
@@ -247,7 +248,9 @@ impl System<'_> {
         let idle = self.cores[core.index()].idle;
         // the idle task and kernel threads borrow the address space of whoever ran before
         if next != idle && leaving != idle && processes.0 != processes.1 {
+            let before = self.is_recording().then(|| Before::doing(What::Scheduler, self.cpu.clock(core), self.cpu.stack(core)));
             self.cpu.switch_address_space(core);
+            self.recorded(core, before);
         }
         self.cores[core.index()].current = next;
         if next != idle {
@@ -303,6 +306,16 @@ impl System<'_> {
 
     /// Executes an action; false when the slice ended inside it (the action then holds the rest).
     fn execute(&mut self, driver: &mut dyn Driver, core: CoreId, task: TaskId, action: &mut Action, limit: Cycles) -> bool {
+        if !self.is_recording() {
+            return self.carry_out(driver, core, task, action, limit);
+        }
+        let before = Before::of(action, self.cpu.clock(core), self.cpu.stack(core));
+        let done = self.carry_out(driver, core, task, action, limit);
+        self.recorded(core, Some(before));
+        done
+    }
+
+    fn carry_out(&mut self, driver: &mut dyn Driver, core: CoreId, task: TaskId, action: &mut Action, limit: Cycles) -> bool {
         match action {
             Action::Block { block, start, end, context, slot } => {
                 let binding = self.bases.bind(&self.who(core, task, *slot));

@@ -3,6 +3,7 @@
 //! How a call is issued is not known here: a [`Driver`] (a mechanism) says what each task does next.
 
 mod cores;
+mod recording;
 mod requests;
 mod wire;
 
@@ -14,6 +15,7 @@ use crate::kernel::{Kernel, Mitigations};
 use crate::network::{ClientProcessors, Packet, ReceiveQueue, Wire};
 use crate::stats::{HERD_WAKE_UPS, Stats};
 use crate::task::{Core, Task, TaskKind, TaskState};
+use crate::timeline::{Span, Timeline};
 use cpu_model::Cpu;
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -145,6 +147,11 @@ pub struct System<'a> {
     tick_cycles: Cycles,
     open_turn: u32,
     mitigations: bool,
+    /// Steps of load count from here: the opening of the measured window.
+    load_from: Option<Cycles>,
+    /// The part of the measured window to record.
+    to_record: Option<Span>,
+    timeline: Option<Box<Timeline>>,
 }
 
 /// A simulation that cannot go on.
@@ -244,6 +251,9 @@ impl<'a> System<'a> {
             tick_cycles,
             open_turn: 0,
             mitigations: kernel.mitigations == Mitigations::Default,
+            load_from: None,
+            to_record: None,
+            timeline: None,
         })
     }
 
@@ -285,7 +295,7 @@ impl<'a> System<'a> {
                     self.events.push(u64::from(index) * spread, Event::ClientSend(ConnectionId(index)));
                 }
             }
-            crate::clients::Arrival::Open { .. } => self.events.push(0, Event::OpenArrival),
+            crate::clients::Arrival::Open { .. } | crate::clients::Arrival::Steps(_) => self.events.push(0, Event::OpenArrival),
         }
     }
 
@@ -338,6 +348,8 @@ impl<'a> System<'a> {
         self.to_client.busy_cycles = 0;
         self.client_processors.busy_cycles = 0;
         self.stats.open_window(now);
+        self.load_from = Some(now);
+        self.timeline = self.to_record.map(|span| Box::new(Timeline::new(span, now, self.cores.len())));
     }
 
     /// Closes the measured window; returns its length in cycles per core.
@@ -354,7 +366,7 @@ impl<'a> System<'a> {
             let core = CoreId(index as u16);
             let behind = now - self.cpu.clock(core);
             if behind > 0 {
-                self.cpu.spend(core, sim_core::stack::Component::Idle, behind);
+                self.idle(core, behind);
             }
         }
     }

@@ -213,11 +213,7 @@ impl System<'_> {
     /// The next request of an open system: a Poisson stream over the connections in turn. A connection that still waits for its
     /// reply is passed over; when all are busy the arrival is counted as refused, as a generator out of connections reports it.
     fn open_arrival(&mut self, at: Cycles) {
-        let Arrival::Open { rate_rps } = self.clients.arrival else { return };
-        let mean = f64::from(self.frequency_mhz) * 1e6 / rate_rps;
-        let uniform: u32 = self.arrivals.random_range(1..=1 << 30);
-        let gap = (-libm::log(f64::from(uniform) / f64::from(1u32 << 30)) * mean) as Cycles;
-        self.events.push(at + gap.max(1), Event::OpenArrival);
+        self.next_arrival(at);
         let count = self.connections.len() as u32;
         let free = (0..count).map(|step| (self.open_turn + step) % count).find(|&index| {
             let connection = &self.connections[index as usize];
@@ -230,6 +226,32 @@ impl System<'_> {
                 self.client_send(ConnectionId(index), at);
             }
             None => self.stats.refused_arrivals += 1,
+        }
+    }
+
+    /// Draws when the next request arrives. A gap that reaches over the end of a step of load is drawn again from there with the next
+    /// rate: a Poisson stream has no memory.
+    fn next_arrival(&mut self, at: Cycles) {
+        let opened = self.load_from.unwrap_or(at);
+        let mut from = at;
+        loop {
+            let elapsed_us = from.saturating_sub(opened) as f64 / f64::from(self.frequency_mhz);
+            let Some((rate_rps, ends_us)) = self.clients.arrival.rate(elapsed_us) else { return };
+            let end = ends_us.filter(|_| self.load_from.is_some()).map(|end| opened + self.microseconds(end) + 1);
+            if rate_rps > 0.0 {
+                let mean = f64::from(self.frequency_mhz) * 1e6 / rate_rps;
+                let uniform: u32 = self.arrivals.random_range(1..=1 << 30);
+                let gap = (-libm::log(f64::from(uniform) / f64::from(1u32 << 30)) * mean) as Cycles;
+                let next = from + gap.max(1);
+                if end.is_none_or(|end| next < end) {
+                    self.events.push(next, Event::OpenArrival);
+                    return;
+                }
+            }
+            match end {
+                Some(end) => from = end,
+                None => return,
+            }
         }
     }
 

@@ -39,7 +39,19 @@ Examples:
   ringscope run memcached --mechanism exception-less
   ringscope run nginx --mechanism sync --shadow           also what each mode would miss alone
   ringscope run redis --mechanism elevated-shortcut --set mechanism.elevated_shortcut.depth=protocol
-  ringscope run memcached --json | jq .cycle_stack";
+  ringscope run memcached --json | jq .cycle_stack
+  ringscope run nginx --mechanism exception-less --cores 2 --timeline out.json    open it at ui.perfetto.dev
+  ringscope run null-call:32 --mechanism exception-less --folded out.folded       for flame-graph tools";
+
+/// `study null-call`.
+pub const NULL_CALL: &str = "\
+Examples:
+  ringscope study null-call
+  ringscope study null-call --machine zen4 -o null-call.svg -o null-call.csv
+  ringscope study null-call --call pread64        a call with a file layer: elevated by depth
+
+The times are elapsed time per call of a loop, with the loop's own recorded user work. A batch is what one run of the loop issues \
+without depending on a result: a synchronous program gains nothing from it.";
 
 /// `replay`.
 pub const REPLAY: &str = "\

@@ -3,9 +3,11 @@
 mod canonical;
 mod experiment;
 mod help;
+mod study;
 
 pub use canonical::canonical_command;
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
+pub use study::{NullCallArguments, StudyCommand};
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -65,6 +67,12 @@ pub enum Command {
     /// Run one mechanism in depth: cycle stack, counters, who evicted what, calls
     #[command(after_long_help = help::RUN)]
     Run(RunArguments),
+    /// Fixed studies of the model, as tables and pictures
+    Study {
+        /// Which one.
+        #[command(subcommand)]
+        command: StudyCommand,
+    },
     /// Send a capture or a lackey memory trace straight through the caches and TLBs
     #[command(after_long_help = help::REPLAY)]
     Replay(ReplayArguments),
@@ -122,6 +130,15 @@ pub struct RunArguments {
     /// The mechanism (`ringscope list mechanisms`), or `mechanism:variant` (`ringscope list variants`)
     #[arg(long, value_name = "NAME", default_value = "sync")]
     pub mechanism: String,
+    /// Also write what each core did over time, for ui.perfetto.dev or chrome://tracing (first seed)
+    #[arg(long, value_name = "FILE.json")]
+    pub timeline: Option<PathBuf>,
+    /// Part of the measured window in the timeline, microseconds [default: 0..2000]
+    #[arg(long, value_name = "START..END", requires = "timeline")]
+    pub timeline_window: Option<String>,
+    /// Also write cycles as folded stacks `mode;work;component cycles`, for flame-graph tools (first seed)
+    #[arg(long, value_name = "FILE")]
+    pub folded: Option<PathBuf>,
     /// What to simulate.
     #[command(flatten)]
     pub experiment: ExperimentOptions,

@@ -42,5 +42,6 @@ pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
         output::print(&comparison.to_json_pretty())
     } else {
         output::print(&render::comparison(&comparison, &workload, terminal))
-    }
+    }?;
+    cancel::check()
 }

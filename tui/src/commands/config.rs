@@ -3,11 +3,11 @@
 use super::configuration;
 use crate::args::{ConfigCommand, ExperimentOptions};
 use crate::config::{self, Configuration, lookup};
-use crate::nearest::nearest;
 use crate::output;
 use crate::terminal::Terminal;
 use anyhow::{Result, bail};
 use serde_json::Value;
+use sim_core::nearest::nearest;
 
 /// Runs one of the three.
 pub fn config(command: &ConfigCommand, terminal: &Terminal) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use crate::args::ExplainArguments;
 use crate::config::{self, Inputs, lookup, resolve};
-use crate::nearest::nearest;
 use crate::terminal::Terminal;
 use crate::topics::{self, EVICTORS, KEYS, SETTINGS, STRUCTURES};
 use crate::{numbers, output, render};
@@ -12,6 +11,7 @@ use mechanisms::registry::ALL;
 use os_model::kernel::{Kernel, PRESETS as KERNELS};
 use serde_json::Value;
 use sim_core::calls::CallNumber;
+use sim_core::nearest::nearest;
 use sim_core::stack::Component;
 use sim_core::workload::Program;
 use std::path::Path;

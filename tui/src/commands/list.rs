@@ -12,6 +12,7 @@ use os_model::kernel::{Kernel, PRESETS as KERNELS};
 use serde_json::{Value, json};
 use sim_core::calls::CALL_NAMES;
 use traces::bundled::BUNDLED;
+use traces::call_loop;
 
 /// Prints one list.
 pub fn list(options: &ListArguments, terminal: &Terminal) -> Result<()> {
@@ -82,7 +83,10 @@ fn variants() -> Vec<Value> {
 }
 
 fn workloads() -> Vec<Value> {
-    BUNDLED.iter().map(|entry| json!({"name": entry.name, "what": entry.description, "recording": entry.capture_name})).collect()
+    let entry = |name: &str, what: &str, recording: &str| json!({"name": name, "what": what, "recording": recording});
+    let bundled = BUNDLED.iter().map(|bundled| entry(bundled.name, bundled.description, bundled.capture_name));
+    let recording = BUNDLED.iter().find(|bundled| bundled.name == call_loop::RECORDING).map_or("", |bundled| bundled.capture_name);
+    bundled.chain(call_loop::NAMES.iter().map(|(name, what)| entry(name, what, recording))).collect()
 }
 
 fn syscalls() -> Vec<Value> {

@@ -7,6 +7,7 @@ mod import;
 mod list;
 mod replay;
 mod run;
+mod study;
 mod trace;
 
 use crate::args::{self, Arguments, Command, ExperimentOptions};
@@ -26,6 +27,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
     match &arguments.command {
         Command::Compare(options) => compare::compare(options, terminal),
         Command::Run(options) => run::run(options, terminal),
+        Command::Study { command } => study::study(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),
         Command::Import(options) => import::import(options, terminal),
         Command::Trace { command } => trace::trace(command),
@@ -69,7 +71,7 @@ fn way(name: &str) -> Result<Way> {
         Err(error) => error,
     };
     let known = variants::names();
-    let near = crate::nearest::nearest(name, known.iter().map(String::as_str))
+    let near = sim_core::nearest::nearest(name, known.iter().map(String::as_str))
         .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     match error {
         variants::UnknownWay::Mechanism(unknown) => {

@@ -2,7 +2,6 @@
 
 use super::write_files;
 use crate::args::{ExperimentOptions, ReplayArguments, Switch, canonical_command};
-use crate::cancel::Interrupted;
 use crate::config::{Inputs, resolve};
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render};
@@ -10,7 +9,6 @@ use anyhow::{Result, bail};
 use mechanisms::replay::{ReplayJob, ReplayOptions, ReplayReport, ReplayTiming, replay_capture, replay_lackey};
 use sim_core::manifest::PartsHash;
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 use traces::bundled;
 use traces::capture::Capture;
@@ -64,7 +62,7 @@ pub fn replay(options: &ReplayArguments, terminal: &Terminal) -> Result<()> {
     let json = report.to_json_pretty();
     write_files(&options.output.output, &json, &[render::flat(&report)])?;
     output::print(&if options.output.json { json } else { render::replay(&report, terminal) })?;
-    if cancel::flag().load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
+    cancel::check()
 }
 
 enum Source {

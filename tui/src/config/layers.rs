@@ -4,11 +4,11 @@ use super::place::{COMMAND_LINE, ConfigError, Place};
 use super::text::{self, Node, Spanned};
 use super::tree::{Origin, Segment, Tree};
 use crate::args::{ClientChoice, ExperimentOptions};
-use crate::nearest::nearest;
 use cpu_model::{Machine, MachineError};
 use mechanisms::experiment::{Settings, SettingsError};
 use os_model::kernel::{Kernel, KernelError, PRESETS as KERNELS};
 use serde_json::{Value, json};
+use sim_core::nearest::nearest;
 use std::path::{Path, PathBuf};
 
 /// Configuration file of the current folder, read when it is there.

@@ -3,8 +3,8 @@
 
 use super::place::{ConfigError, Place};
 use super::text::{Node, Spanned};
-use crate::nearest::nearest;
 use serde_json::{Map, Value};
+use sim_core::nearest::nearest;
 use std::collections::BTreeMap;
 
 /// Where a value came from.

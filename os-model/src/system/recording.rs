@@ -1,0 +1,58 @@
+//! The timeline of a run, when one is asked for.
+
+use super::System;
+use crate::timeline::{Before, Span, Timeline, What};
+use sim_core::ids::{CoreId, Cycles};
+use sim_core::stack::Component;
+
+impl System<'_> {
+    /// Records what the cores do in a part of the measured window, once that opens.
+    pub fn record(&mut self, span: Span) {
+        self.to_record = Some(span);
+    }
+
+    /// True while a timeline is recorded: what only the timeline needs may be counted.
+    pub fn is_recording(&self) -> bool {
+        self.timeline.is_some()
+    }
+
+    /// Takes what was recorded; empty when nothing was asked for.
+    pub fn take_timeline(&mut self) -> Timeline {
+        let nothing = || Timeline::new(Span { start: 0, end: 0 }, 0, self.cores.len());
+        self.timeline.take().map_or_else(nothing, |timeline| *timeline)
+    }
+
+    /// A count of a mechanism's own for the timeline, as it is on `core` now: entries in use of a syscall page, occupancy of a ring.
+    /// `index` says of which page or ring. Does nothing while nothing is recorded.
+    pub fn timeline_counter(&mut self, core: CoreId, name: &'static str, index: u32, value: u64) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.count(name, index, self.cpu.clock(core), value);
+        }
+    }
+
+    /// Records the kernel's own counts: the core's run queue and what is ready in the pollers.
+    pub(super) fn record_queues(&mut self, core: CoreId) {
+        let Some(timeline) = &mut self.timeline else { return };
+        let at = self.cpu.clock(core);
+        timeline.count("run queue", u32::from(core.0), at, self.cores[core.index()].run_queue.len() as u64);
+        for (index, poller) in self.pollers.iter().enumerate() {
+            timeline.count("ready list", index as u32, at, poller.ready.len() as u64);
+            timeline.count("accept queue", index as u32, at, poller.accept_queue.len() as u64);
+        }
+    }
+
+    /// Idle cycles of a core, on its timeline too.
+    pub(super) fn idle(&mut self, core: CoreId, cycles: Cycles) {
+        let before = self.is_recording().then(|| Before::doing(What::Idle, self.cpu.clock(core), self.cpu.stack(core)));
+        self.cpu.spend(core, Component::Idle, cycles);
+        self.recorded(core, before);
+    }
+
+    /// Something happened on a core since `before` was taken; nothing is done when none was.
+    pub(super) fn recorded(&mut self, core: CoreId, before: Option<Before>) {
+        if let (Some(timeline), Some(before)) = (&mut self.timeline, before) {
+            let task = self.cores[core.index()].current;
+            timeline.record(core, task, &before, self.cpu.clock(core), self.cpu.stack(core));
+        }
+    }
+}

@@ -231,6 +231,116 @@ pub struct KernelBlocks {
     pub tick: Vec<BlockId>,
     /// Return from a call with rescheduling asked for: `exit_to_user_mode_loop` around the scheduler.
     pub null_call: Vec<BlockId>,
+    /// io_uring.
+    #[serde(default)]
+    pub ring: RingBlocks,
+}
+
+/// Two pieces of kernel work that stand around the work of a call.
+pub type Around = (BlockId, BlockId);
+
+/// Kernel work of io_uring around the calls that it executes. Each list holds recorded exemplars.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingBlocks {
+    /// `io_uring_enter` from the entry point to the submission loop.
+    pub enter: Vec<BlockId>,
+    /// The submission loop up to its first entry's preparation.
+    pub begin: Vec<BlockId>,
+    /// From one entry's issue to the next one's preparation.
+    pub next: Vec<BlockId>,
+    /// Preparation and issue of an entry that does nothing.
+    pub nop: Vec<BlockId>,
+    /// Around the protocol's receive.
+    pub receive: Vec<Around>,
+    /// Around the protocol's send.
+    pub send: Vec<Around>,
+    /// Around the file system's read.
+    pub read: Vec<Around>,
+    /// An entry whose data is not there: the attempt, and arming a poll.
+    pub arm: Vec<BlockId>,
+    /// An entry that is queued for a worker thread, without the worker's wake-up.
+    pub punt: Vec<BlockId>,
+    /// End of the submission loop with one completion.
+    pub flush: Vec<BlockId>,
+    /// One more completion.
+    pub flush_item: Vec<BlockId>,
+    /// End of the submission loop without a completion.
+    pub flush_none: Vec<BlockId>,
+    /// From the end of the submission loop to the return instruction, when completions are there.
+    pub leave: Vec<BlockId>,
+    /// From the end of the submission loop to the scheduler.
+    pub sleep: Vec<BlockId>,
+    /// An enter without submissions, from the entry point to the scheduler.
+    pub wait: Vec<BlockId>,
+    /// From the scheduler's return to the return instruction.
+    pub wake: Vec<BlockId>,
+    /// Waking a task that sleeps in a wait queue.
+    pub wake_task: Vec<BlockId>,
+    /// An armed poll fires in the softirq: the request becomes task work.
+    pub poll_wake: Vec<BlockId>,
+    /// Task work up to its first request.
+    pub task_work_begin: Vec<BlockId>,
+    /// A request of task work, around the protocol's receive.
+    pub task_receive: Vec<Around>,
+    /// End of task work with one completion.
+    pub task_work_end: Vec<BlockId>,
+    /// A worker thread, from the scheduler's return to the next sleep, around the file system's read; without waking the program.
+    pub worker: Vec<Around>,
+    /// The polling thread leaves its wait queue.
+    pub poll_thread_wake: Vec<BlockId>,
+    /// One look of the polling thread that finds nothing.
+    pub poll_thread_pass: Vec<BlockId>,
+    /// The polling thread, around the submission loop.
+    pub poll_thread_submit: Vec<Around>,
+    /// The polling thread enters its wait queue.
+    pub poll_thread_sleep: Vec<BlockId>,
+}
+
+impl RingBlocks {
+    /// Calls `visit` with every block, in a fixed order.
+    pub fn for_each(&self, mut visit: impl FnMut(BlockId)) {
+        let mut copy = self.clone();
+        copy.for_each_mut(|id| visit(*id));
+    }
+
+    /// Calls `visit` with every block's place, in a fixed order.
+    pub fn for_each_mut(&mut self, mut visit: impl FnMut(&mut BlockId)) {
+        let lists = [
+            &mut self.enter,
+            &mut self.begin,
+            &mut self.next,
+            &mut self.nop,
+            &mut self.arm,
+            &mut self.punt,
+            &mut self.flush,
+            &mut self.flush_item,
+            &mut self.flush_none,
+            &mut self.leave,
+            &mut self.sleep,
+            &mut self.wait,
+            &mut self.wake,
+            &mut self.wake_task,
+            &mut self.poll_wake,
+            &mut self.task_work_begin,
+            &mut self.task_work_end,
+            &mut self.poll_thread_wake,
+            &mut self.poll_thread_pass,
+            &mut self.poll_thread_sleep,
+        ];
+        lists.into_iter().flatten().for_each(&mut visit);
+        let pairs = [
+            &mut self.receive,
+            &mut self.send,
+            &mut self.read,
+            &mut self.task_receive,
+            &mut self.worker,
+            &mut self.poll_thread_submit,
+        ];
+        for (before, after) in pairs.into_iter().flatten() {
+            visit(before);
+            visit(after);
+        }
+    }
 }
 
 /// What the recording says of its own clients.

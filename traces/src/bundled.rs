@@ -1,9 +1,10 @@
 //! The workloads that come with the program: full-system captures, distilled when they are asked for.
 
-use crate::distil::{DistilOptions, distil};
+use crate::distil::{DistilOptions, RingRecording, distil};
 use crate::error::TraceError;
 use sim_core::workload::{Program, Workload};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// One bundled capture.
 #[derive(Clone, Copy)]
@@ -70,6 +71,16 @@ const BLOCKING_PATH: &str = "threads";
 /// Capture with reads that find nothing and with other readiness calls than epoll.
 const READINESS: &str = "microbench-2";
 
+/// Capture of io_uring at different batch sizes, with its polling thread and its workers.
+const RINGS: &str = "microbench-2";
+
+/// What io_uring executes around calls, read once.
+fn rings() -> Option<&'static RingRecording> {
+    static RECORDING: OnceLock<Option<RingRecording>> = OnceLock::new();
+    let read = || find(RINGS).ok().and_then(|bundled| RingRecording::read(bundled.capture).ok());
+    RECORDING.get_or_init(read).as_ref()
+}
+
 /// The bundled workload of a name.
 ///
 /// # Errors
@@ -107,6 +118,7 @@ pub fn library_options() -> DistilOptions<'static> {
         null_call: capture(NULL_CALLS),
         blocking: capture(BLOCKING_PATH),
         readiness: capture(READINESS),
+        ring: rings(),
         ..DistilOptions::default()
     }
 }

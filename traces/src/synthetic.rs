@@ -7,7 +7,7 @@ use sim_core::layout::{Layout, PageSize};
 use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
     BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, PacketKind, PollCall, Program, Readiness, RecordedClient,
-    RequestClass, Source, Step, WaitLoop, Workload,
+    RequestClass, RingBlocks, Source, Step, WaitLoop, Workload,
 };
 
 /// Shape of a made-up server.
@@ -215,5 +215,43 @@ fn kernel_blocks(maker: &mut Maker, lines: u32, quarter: u32) -> KernelBlocks {
         switch_in: vec![maker.kernel(quarter)],
         tick: vec![maker.kernel(quarter)],
         null_call: vec![maker.kernel(quarter)],
+        ring: ring_blocks(maker, quarter),
     }
+}
+
+/// Shares of a call as the recorded pieces of io_uring have them: an entry costs a fraction of a call around its own work.
+fn ring_blocks(maker: &mut Maker, quarter: u32) -> RingBlocks {
+    let small = (quarter / 4).max(1);
+    let mut one = |lines: u32| vec![maker.kernel(lines)];
+    let mut ring = RingBlocks {
+        enter: one(small),
+        begin: one(small),
+        next: one(small),
+        nop: one(small),
+        arm: one(quarter),
+        punt: one(quarter),
+        flush: one(small),
+        flush_item: one(small),
+        flush_none: one(small),
+        leave: one(small),
+        sleep: one(quarter),
+        wait: one(quarter),
+        wake: one(quarter),
+        wake_task: one(quarter),
+        poll_wake: one(small),
+        task_work_begin: one(small),
+        task_work_end: one(small),
+        poll_thread_wake: one(small),
+        poll_thread_pass: one(small),
+        poll_thread_sleep: one(small),
+        ..RingBlocks::default()
+    };
+    let mut around = || vec![(maker.kernel(small), maker.kernel(small))];
+    ring.receive = around();
+    ring.send = around();
+    ring.read = around();
+    ring.task_receive = around();
+    ring.worker = around();
+    ring.poll_thread_submit = around();
+    ring
 }

@@ -162,6 +162,7 @@ pub fn for_each_block(workload: &Workload, mut visit: impl FnMut(BlockId)) {
     }
     let kernel = &workload.kernel;
     kernel.receive.iter().for_each(|(_, id)| visit(*id));
+    kernel.ring.for_each(&mut visit);
     for list in [
         &kernel.interrupt_entry,
         &kernel.interrupt_exit,

@@ -366,3 +366,37 @@ fn damaged_event_streams_never_panic() {
         }
     }
 }
+
+/// The pieces of io_uring put together again: the enters of the recording (its phases 3 to 5, 24 and 27).
+#[test]
+fn rings_add_up_to_the_recorded_enters() {
+    let rings = traces::distil::RingRecording::read(&data("ubench2-off.trace")).unwrap();
+    let options = DistilOptions { file: "find-off", ring: Some(&rings), ..DistilOptions::default() };
+    let workload = distil(&data("find-off.trace"), &options).unwrap();
+    let ring = &workload.kernel.ring;
+    let count = |block: &sim_core::block::BlockId| workload.blocks.info(*block).instructions;
+    let mean = |list: &[sim_core::block::BlockId]| {
+        assert!(!list.is_empty());
+        f64::from(list.iter().map(count).sum::<u32>()) / list.len() as f64
+    };
+    let enter = |entries: f64| {
+        let per_entry = mean(&ring.next) + mean(&ring.nop) + mean(&ring.flush_item);
+        let base = mean(&ring.enter) + mean(&ring.begin) + mean(&ring.nop) + mean(&ring.flush) + mean(&ring.leave);
+        base + (entries - 1.0) * per_entry
+    };
+    for (entries, recorded) in [(1.0, 837.0), (4.0, 1519.0), (16.0, 4251.0)] {
+        assert!((enter(entries) / recorded - 1.0).abs() < 0.02, "{entries} entries: {} of {recorded}", enter(entries));
+    }
+    let armed = mean(&ring.enter) + mean(&ring.begin) + mean(&ring.arm) + mean(&ring.flush_none);
+    // 1,797 and 439 instructions are the two enters of phase 27; the first leaves without looking for completions
+    assert!((1_500.0..1_797.0).contains(&armed), "{armed}");
+    for around in [&ring.receive, &ring.send, &ring.read, &ring.task_receive, &ring.worker, &ring.poll_thread_submit] {
+        assert!(!around.is_empty());
+    }
+    let mut empty = 0;
+    ring.for_each(|id| empty += u32::from(count(&id) == 0));
+    assert_eq!(empty, 0);
+    for list in [&ring.wait, &ring.wake_task, &ring.poll_wake, &ring.poll_thread_pass, &ring.poll_thread_sleep, &ring.punt] {
+        assert!(mean(list) > 50.0);
+    }
+}

@@ -27,6 +27,7 @@ mod kernel_blocks;
 mod maps;
 mod recording;
 mod requests;
+mod rings;
 mod segments;
 mod sharing;
 mod waits;
@@ -42,6 +43,7 @@ use kernel_blocks::other_units;
 use maps::UserMaps;
 use recording::{Piece, Recording};
 use requests::{CallRecord, Requests, split};
+pub use rings::RingRecording;
 use segments::SegmentPart;
 use sha2::{Digest, Sha256};
 use sharing::{Places, SOFTIRQ_CONTEXT, SharingModel, Slots, USER_CONTEXT, Unit, UnitStep, classify};
@@ -74,6 +76,8 @@ pub struct DistilOptions<'a> {
     pub blocking: Option<&'a [u8]>,
     /// A capture with other ways of asking for readiness (`ubench2`): a read that finds nothing.
     pub readiness: Option<&'a [u8]>,
+    /// What io_uring executes around calls.
+    pub ring: Option<&'a RingRecording>,
     /// Use what is before the first damage instead of refusing the capture.
     pub lenient: bool,
 }
@@ -85,6 +89,7 @@ const SPACE_RECEIVE: u32 = 3;
 const SPACE_NULL_CALL: u32 = 4;
 const SPACE_BLOCKING: u32 = 5;
 const SPACE_READINESS: u32 = 6;
+const SPACE_RING: u32 = 9;
 
 /// Servers that execute commands on one thread by design, by the beginning of what they print as their version.
 const SINGLE_THREADED: &[&str] = &["Redis server"];
@@ -428,6 +433,9 @@ fn libraries(
         let library = library(bytes, LIBRARY_BYTES_MAX, slots)?;
         let mut exemplars = Exemplars { lines: library.lines(SPACE_NULL_CALL), emitter };
         exemplars.null_calls(&library.calls, &mut kernel.null_call);
+    }
+    if let Some(recording) = options.ring {
+        kernel.ring = recording.emit(emitter);
     }
     Ok(())
 }

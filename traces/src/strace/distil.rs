@@ -444,8 +444,11 @@ impl<'a> Distiller<'a> {
 
     fn kernel_blocks(&mut self, library: &[&Workload], source: usize) -> KernelBlocks {
         let from = &library[source].kernel;
+        let mut ring = from.ring.clone();
+        ring.for_each_mut(|id| *id = self.copier.copy(source, *id, None));
         let mut copy = |list: &[BlockId]| self.copier.copy_all(source, list);
         KernelBlocks {
+            ring,
             interrupt_entry: copy(&from.interrupt_entry),
             interrupt_exit: copy(&from.interrupt_exit),
             poll: copy(&from.poll),

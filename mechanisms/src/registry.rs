@@ -5,6 +5,7 @@ use crate::batched_script::BatchedScript;
 use crate::elevated::Elevated;
 use crate::exception_less;
 use crate::in_kernel::InKernel;
+use crate::io_uring::{self, IoUring, Style};
 use crate::issue::Issuer;
 use crate::program::{Direct, has_connection_threads};
 use crate::settings::{ExceptionLessVariant, MechanismSettings, SyncSettings, SyncVariant};
@@ -127,6 +128,9 @@ impl Mechanism {
 
     /// Why the mechanism, in the variant that the settings choose, cannot run the workload, if it cannot.
     pub fn inapplicable(self, workload: &Workload, settings: &MechanismSettings) -> Option<String> {
+        if let Some(style) = self.ring_style(settings) {
+            return style.inapplicable(workload);
+        }
         match self {
             Mechanism::ExceptionLess
                 if settings.exception_less.variant == ExceptionLessVariant::Epoll
@@ -145,6 +149,15 @@ impl Mechanism {
         }
     }
 
+    /// How io_uring is used, when the variant that the settings choose does.
+    fn ring_style(self, settings: &MechanismSettings) -> Option<Style> {
+        match self {
+            Mechanism::ExceptionLess => Style::of_exception_less(settings.exception_less.variant),
+            Mechanism::BatchedScript => Style::of_batched_script(settings),
+            _ => None,
+        }
+    }
+
     /// What the mechanism needs for a workload.
     pub fn needs(self, workload: &Workload, settings: &MechanismSettings, cores: u32, connections: u32) -> Needs {
         let program_tasks = match workload.program {
@@ -158,6 +171,9 @@ impl Mechanism {
             return Needs { tasks: connections, pollers: 1, ..Needs::default() };
         }
         let loops = if workload.program == Program::EventLoop { event_loops(workload, cores) } else { 1 };
+        if let Some(style) = self.ring_style(settings) {
+            return io_uring::needs(workload, &settings.io_uring, style, cores, connections);
+        }
         match self {
             Mechanism::ExceptionLess => exception_less::needs(workload, &settings.exception_less, cores, connections),
             Mechanism::BatchedScript => Needs {
@@ -173,6 +189,9 @@ impl Mechanism {
 
     /// Makes the driver, with its tasks.
     pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Box<dyn Driver> {
+        if let Some(style) = self.ring_style(settings) {
+            return Box::new(IoUring::new(system, &settings.io_uring, style));
+        }
         match self {
             Mechanism::Sync => Box::new(Direct::new(system, &settings.sync, |_| Issuer::Crossing)),
             Mechanism::ExceptionLess => exception_less::driver(system, &settings.exception_less),

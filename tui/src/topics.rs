@@ -97,6 +97,34 @@ pub const SETTINGS: &[Topic] = &[
         "mechanism.batched_script.glue_instructions",
         "User work of at most so many instructions between two calls is done by the script itself.",
     ),
+    topic(
+        "mechanism.io_uring",
+        "io_uring, in the variants `exception-less:io-uring`, `exception-less:io-uring-poll-same-core`, `exception-less:io-uring-poll-other-core` and `batched-script:io-uring-enter`.",
+    ),
+    topic("mechanism.io_uring.entries", "Entries of a submission ring; the completion ring has twice as many."),
+    topic("mechanism.io_uring.links", "Link dependent calls that need no more than the end of the one before."),
+    topic(
+        "mechanism.io_uring.direct_descriptors",
+        "Open files into the ring's own table, so that calls on them can be linked to their open.",
+    ),
+    topic(
+        "mechanism.io_uring.task_run",
+        "When the receive of an armed poll runs: `at-enter` (IORING_SETUP_DEFER_TASKRUN) or `interrupt` (the default of a ring).",
+    ),
+    topic("mechanism.io_uring.poll_idle_us", "The polling thread sleeps after so long without work."),
+    topic(
+        "mechanism.io_uring.completion_poll_us",
+        "With a polling thread on another core: how long the program looks for completions before it waits in the kernel.",
+    ),
+    topic("mechanism.io_uring.multishot_accept", "One accept stays armed for all connections."),
+    topic("mechanism.io_uring.multishot_receive", "A connection's receive stays armed for all its requests."),
+    topic(
+        "mechanism.io_uring.punted",
+        "Calls that the kernel never executes inline: `direct` (the port keeps them as ordinary calls) or `worker` (worker threads).",
+    ),
+    topic("mechanism.io_uring.worker_calls", "Calls on files that the kernel never executes inline."),
+    topic("mechanism.io_uring.storage_permille", "Thousandths of file reads and opens that wait for storage, in a worker."),
+    topic("mechanism.io_uring.workers_max", "Worker threads at most; 0: four a core."),
     topic("mechanism.in_kernel_dsl", "A service in the kernel answers requests in the receive softirq (WYKIWYG, eBPF)."),
     topic("mechanism.elevated_shortcut", "The program runs in supervisor mode (chronokernel)."),
     topic(

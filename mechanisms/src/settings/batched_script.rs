@@ -9,6 +9,8 @@ pub enum BatchedScriptVariant {
     /// A script that waits, receives from what is ready and makes the calls up to the next user work.
     #[default]
     Script,
+    /// Batches through one io_uring_enter.
+    IoUringEnter,
 }
 
 /// Batched scripts.

@@ -17,6 +17,12 @@ pub enum ExceptionLessVariant {
     NonBlocking,
     /// FlexSC-Threads: a user-level scheduler a core switches between user threads that make blocking calls.
     Threads,
+    /// io_uring: rings, one enter per batch.
+    IoUring,
+    /// io_uring with a polling thread on the program's core.
+    IoUringPollSameCore,
+    /// io_uring with a polling thread on another core.
+    IoUringPollOtherCore,
 }
 
 /// Exception-less calls. Instruction counts are of straightforward code for the work described in the papers, counted by hand on its

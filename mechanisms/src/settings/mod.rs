@@ -4,12 +4,14 @@ mod batched_script;
 mod elevated;
 mod exception_less;
 mod in_kernel;
+mod io_uring;
 mod synchronous;
 
 pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant};
 pub use elevated::{DeferredWork, Depth, ElevatedSettings, ElevatedThreads, ElevatedVariant, KernelPreemption};
 pub use exception_less::{ExceptionLessSettings, ExceptionLessVariant};
 pub use in_kernel::{InKernelSettings, InKernelVariant};
+pub use io_uring::{IoUringSettings, Punted, TaskRun};
 pub use synchronous::{SyncSettings, SyncVariant};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub struct MechanismSettings {
     pub batched_script: BatchedScriptSettings,
     /// In-kernel services.
     pub in_kernel_dsl: InKernelSettings,
+    /// io_uring, in the variants of other mechanisms that use it.
+    pub io_uring: IoUringSettings,
     /// Elevated shortcut.
     pub elevated_shortcut: ElevatedSettings,
 }

@@ -54,8 +54,8 @@ impl IoUring {
             return;
         };
         submission.taken += 1;
-        if self.ops[op as usize].state == OpState::Linked {
-            // the head of its chain has it; the entry itself is prepared as any other
+        if self.ops[op as usize].state != OpState::Queued {
+            // the head of its chain has it, and task work runs it; the entry itself is prepared as any other
             let nothing = pick(system, |ring| &ring.nop);
             self.push_piece(system, task, nothing);
             return;

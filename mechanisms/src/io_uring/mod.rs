@@ -218,12 +218,6 @@ impl IoUring {
         }
     }
 
-    /// The fullest that any submission and any completion ring ever were.
-    pub fn fullest(&self) -> (usize, usize) {
-        let all = self.rings.iter().map(Ring::fullest);
-        all.fold((0, 0), |most, one| (most.0.max(one.0), most.1.max(one.1)))
-    }
-
     /// The polling thread that serves a ring.
     fn poll_thread_of(&self, ring: usize) -> Option<usize> {
         (!self.poll_threads.is_empty()).then(|| ring % self.poll_threads.len())

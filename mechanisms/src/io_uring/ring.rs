@@ -78,9 +78,6 @@ pub(super) struct Ring {
     submission_tail: u32,
     submission_head: u32,
     completion_tail: u32,
-    /// Entries and completions that ever were in use at once, for the check that nothing overflows.
-    most_queued: usize,
-    most_completed: usize,
 }
 
 /// Lines of one ring.
@@ -109,8 +106,6 @@ impl Ring {
             submission_tail: 0,
             submission_head: 0,
             completion_tail: 0,
-            most_queued: 0,
-            most_completed: 0,
         }
     }
 
@@ -122,11 +117,6 @@ impl Ring {
     /// Requests on their way: submitted or prepared, their completions not taken.
     pub fn outstanding(&self) -> u32 {
         requests(self.entries) - self.free.len() as u32
-    }
-
-    /// The fullest that the submission and the completion ring ever were.
-    pub fn fullest(&self) -> (usize, usize) {
-        (self.most_queued, self.most_completed)
     }
 
     /// A free request. The caller has checked that there is one.
@@ -155,7 +145,7 @@ impl Ring {
     /// What is prepared becomes the kernel's.
     pub fn publish(&mut self) {
         self.queue.append(&mut self.prepared);
-        self.most_queued = self.most_queued.max(self.queue.len());
+        debug_assert!(self.queue.len() <= self.entries as usize, "the submission ring overflows");
     }
 
     /// The kernel takes an entry: the index array, then the entry.
@@ -195,7 +185,7 @@ impl Ring {
     /// A completion can be seen.
     pub fn complete(&mut self, op: u32) {
         self.completed.push_back(op);
-        self.most_completed = self.most_completed.max(self.completed.len());
+        debug_assert!(self.completed.len() <= 2 * self.entries as usize, "the completion ring overflows");
     }
 
     /// The program looks for completions.

@@ -2,7 +2,7 @@
 
 use super::IoUring;
 use super::user::Phase;
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use os_model::action::{Action, Slot};
 use os_model::connection::Ready;
 use os_model::system::{Next, System};
@@ -15,8 +15,8 @@ impl IoUring {
     pub(super) fn enter_readiness(&mut self, system: &mut System, index: usize, task: TaskId) -> Next {
         let Some(wait) = &system.workload.wait else { return Next::Sleep };
         let user = system.pick_wait_user(wait, self.threads[index].last_events);
-        Issue::Crossing.user_block(system, task, user, Slot::NONE);
-        Issue::Crossing.enter(system, task);
+        Issuer::Crossing.user_block(system, task, user, Slot::NONE);
+        Issuer::Crossing.enter(system, task, true);
         system.push(task, Action::Count(wait.call, Slot::NONE));
         self.threads[index].phase = Phase::ReadinessEntered;
         Next::Continue
@@ -34,16 +34,16 @@ impl IoUring {
                 return Next::Sleep;
             }
             let sleep = system.pick(&wait.sleep);
-            Issue::Crossing.wait_piece(system, task, sleep, context);
+            Issuer::Crossing.piece(system, task, sleep, context, Slot::NONE);
             self.threads[index].phase = Phase::ReadinessAsleep;
             return if sleep == BlockId::EMPTY { self.look_for_events(system, index, task, true) } else { Next::Continue };
         }
         let first = if slept { system.pick(&wait.wake) } else { system.pick(&wait.head) };
-        Issue::Crossing.wait_piece(system, task, first, context);
+        Issuer::Crossing.piece(system, task, first, context, Slot::NONE);
         // clients of a datagram server share one socket: one descriptor is ready, whatever the number of messages
         let reported = if system.workload.datagram { &events[..1] } else { &events[..] };
         system.push_wait_events(task, reported);
-        Issue::Crossing.leave(system, task);
+        Issuer::Crossing.leave(system, task);
         let thread = &mut self.threads[index];
         thread.last_events = reported.len() as u32;
         thread.phase = Phase::User;

@@ -4,7 +4,7 @@ use super::kernel::Submission;
 use super::ring::{Op, OpState};
 use super::route::{Route, linkable, pick, route};
 use super::{HOOK_PUBLISH, IoUring, Style, user_context};
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use crate::program::HOOK_SERVED;
 use crate::progress::Progress;
 use cpu_model::CrossingKind;
@@ -324,8 +324,8 @@ impl IoUring {
                 if !allowed {
                     break;
                 }
-                Issue::Crossing.user(system, task, step, slot);
-                Issue::Crossing.call(system, task, step, slot);
+                Issuer::Crossing.user_block(system, task, step.user, slot);
+                Issuer::Crossing.call(system, task, step, slot);
                 self.finish_step(index, slot, number);
                 chain = None;
                 continue;

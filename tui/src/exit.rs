@@ -4,6 +4,7 @@
 use crate::cancel::{self, Interrupted};
 use crate::config::ConfigError;
 use crate::output;
+use crate::refusal::Refused;
 use crate::terminal::Terminal;
 use mechanisms::compare::ExperimentError;
 use mechanisms::simulate::SimulationError;
@@ -54,6 +55,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
 fn message(error: &anyhow::Error, color: bool) -> String {
     if let Some(config) = error.downcast_ref::<ConfigError>() {
         return config.render(color);
+    }
+    if let Some(refused) = error.downcast_ref::<Refused>() {
+        return refused.render(color);
     }
     let label = if color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
     let mut text = format!("{label}: {error}");

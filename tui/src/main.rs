@@ -12,6 +12,7 @@ mod numbers;
 mod output;
 mod plot;
 mod progress;
+mod refusal;
 mod render;
 mod terminal;
 mod timeline;

@@ -63,6 +63,15 @@ Examples:
   valgrind --tool=lackey --trace-mem=yes --log-file=ls.lackey ls; ringscope replay ls.lackey
   ringscope replay server.trace --ledger off --timing     as fast as it goes, and how fast that is";
 
+/// `dsl check`.
+pub const DSL_CHECK: &str = "\
+Nothing is simulated. Exit code 2 when the service is refused.
+
+Examples:
+  ringscope dsl check service.wyki
+  ringscope dsl check service.wyki --without inline-parsing --stretch 500
+  ringscope dsl check service.wyki --json | jq .longest_stretch_instructions";
+
 /// `import`.
 pub const IMPORT: &str = "\
 Examples:

@@ -85,6 +85,12 @@ pub enum Command {
         #[command(subcommand)]
         command: TraceCommand,
     },
+    /// Check a service written in WYKI, the language of in-kernel services
+    Dsl {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: DslCommand,
+    },
     /// List machines, kernels, mechanisms, variants, workloads or system calls
     List(ListArguments),
     /// Explain a machine, kernel, mechanism, workload, setting, component of the cycle stack or key of a report
@@ -217,6 +223,39 @@ pub enum TraceCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `ringscope dsl`.
+#[derive(Debug, Subcommand)]
+pub enum DslCommand {
+    /// Compile a service and show its shape and proven bounds, or why it is refused, with line and caret
+    #[command(after_long_help = help::DSL_CHECK)]
+    Check {
+        /// The service
+        file: PathBuf,
+        /// Optimisations to leave out, separated by commas
+        #[arg(long, value_name = "NAMES", value_enum, value_delimiter = ',')]
+        without: Vec<Optimisation>,
+        /// Instructions between two yields at most [default: 2000]
+        #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(wyki::STRETCH_BOUND_LEAST)..))]
+        stretch: Option<u32>,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the compiler of services does beyond translating.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Optimisation {
+    /// Tables in superpages
+    Superpages,
+    /// No thread: the service runs where the packet arrives
+    ThreadCollapse,
+    /// No socket: the service takes data from the protocol
+    SocketCollapse,
+    /// Parsers compiled for their place
+    InlineParsing,
 }
 
 /// `ringscope list`.

@@ -2,6 +2,7 @@
 
 mod compare;
 mod config;
+mod dsl;
 mod explain;
 mod import;
 mod list;
@@ -31,6 +32,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Replay(options) => replay::replay(options, terminal),
         Command::Import(options) => import::import(options, terminal),
         Command::Trace { command } => trace::trace(command),
+        Command::Dsl { command } => dsl::dsl(command),
         Command::List(options) => list::list(options, terminal),
         Command::Explain(options) => explain::explain(options, terminal),
         Command::Config { command } => config::config(command, terminal),

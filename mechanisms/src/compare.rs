@@ -3,6 +3,9 @@
 use crate::assemble::{self, Totals, throughputs};
 use crate::experiment::{Settings, SettingsError};
 use crate::gain;
+use crate::in_kernel::{self, ServiceError};
+use crate::registry::Mechanism;
+use crate::settings::InKernelVariant;
 use crate::simulate::{Sample, SimulationError, simulate};
 use crate::variants::Way;
 use sim_core::estimate::{Decision, StoppingRule, paired_ratio};
@@ -41,6 +44,9 @@ pub enum ExperimentError {
         /// What went wrong.
         source: SimulationError,
     },
+    /// An in-kernel service that cannot be installed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// Host threads could not be started.
     #[error("cannot start {threads} host threads: {cause}")]
     Threads {
@@ -76,13 +82,17 @@ struct Point {
 /// Settings out of range, a simulation that failed, or an interruption.
 pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Result<RunReport, ExperimentError> {
     check(workload, settings)?;
+    let fallback = fallback_note(workload, settings, way);
+    let way = way.resolved(workload, &settings.mechanism);
     let manifest = manifest(workload, settings, job);
     if let Some(reason) = way.inapplicable(workload, &settings.mechanism) {
         return Ok(inapplicable(workload, settings, way, &manifest, &reason));
     }
+    check_service(workload, settings, way)?;
     let (samples, interrupted) = sample(workload, settings, &[way], job)?;
     let mut report = assemble::report(workload, settings, way, &manifest, &samples[0]);
     report.why = gain::what_costs_most(&report);
+    report.notes.extend(fallback);
     report.notes.extend(interrupted.then(|| interruption(&samples)));
     Ok(report)
 }
@@ -95,9 +105,12 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     check(workload, settings)?;
     let manifest = manifest(workload, settings, job);
     let mut wanted = vec![Way::BASELINE];
-    wanted.extend(ways.iter().copied().filter(|way| *way != Way::BASELINE));
+    wanted.extend(ways.iter().filter(|way| **way != Way::BASELINE).map(|way| way.resolved(workload, &settings.mechanism)));
     let applicable: Vec<Way> =
         wanted.iter().copied().filter(|way| way.inapplicable(workload, &settings.mechanism).is_none()).collect();
+    for way in &applicable {
+        check_service(workload, settings, *way)?;
+    }
     let (samples, interrupted) = sample(workload, settings, &applicable, job)?;
     let ranges = match settings.run.exposure_range && !interrupted {
         true => exposure_ranges(workload, settings, &applicable, job)?,
@@ -124,6 +137,7 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     }
     let mut notes = comparison_notes(&results);
     notes.extend(interrupted.then(|| interruption(&samples)));
+    notes.extend(ways.iter().filter_map(|way| fallback_note(workload, settings, *way)));
     Comparison::new(results, notes).ok_or(ExperimentError::Empty)
 }
 
@@ -131,6 +145,16 @@ fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError
     settings.validate()?;
     if !workload.classes.iter().any(|class| class.chains.iter().any(|chain| !chain.steps.is_empty())) {
         return Err(ExperimentError::Empty);
+    }
+    Ok(())
+}
+
+/// A service is compiled before anything is simulated: what is wrong with it is the user's to change.
+fn check_service(workload: &Workload, settings: &Settings, way: Way) -> Result<(), ServiceError> {
+    let mut own = settings.mechanism.clone();
+    way.apply(&mut own);
+    if way.mechanism == Mechanism::InKernelDsl && own.in_kernel_dsl.variant == InKernelVariant::Wyki {
+        in_kernel::choose(workload, &own.in_kernel_dsl)?;
     }
     Ok(())
 }
@@ -280,6 +304,13 @@ pub(crate) fn in_parallel<P: Sync, T: Send>(
 fn interruption(samples: &[Vec<Sample>]) -> String {
     let seeds = samples.first().map_or(0, Vec::len);
     format!("interrupted: over the {seeds} seeds that were complete by then; run it again for the whole result")
+}
+
+/// Says that another variant than the default ran, and why.
+fn fallback_note(workload: &Workload, settings: &Settings, way: Way) -> Option<String> {
+    let resolved = way.resolved(workload, &settings.mechanism);
+    let reason = way.inapplicable(workload, &settings.mechanism).filter(|_| resolved != way)?;
+    Some(format!("{} stands for {}: {reason}", resolved.name(), way.name()))
 }
 
 fn comparison_notes(results: &[RunReport]) -> Vec<String> {

@@ -4,11 +4,11 @@
 use crate::batched_script::BatchedScript;
 use crate::elevated::Elevated;
 use crate::exception_less;
-use crate::in_kernel::InKernel;
+use crate::in_kernel::{self, InKernel, ServiceError, WykiService};
 use crate::io_uring::{self, IoUring, Style};
 use crate::issue::Issuer;
 use crate::program::{Direct, has_connection_threads};
-use crate::settings::{ExceptionLessVariant, MechanismSettings, SyncSettings, SyncVariant};
+use crate::settings::{ExceptionLessVariant, InKernelVariant, MechanismSettings, SyncSettings, SyncVariant};
 use os_model::system::{Driver, System};
 use serde::{Deserialize, Serialize};
 use sim_core::workload::{Program, Workload};
@@ -139,6 +139,9 @@ impl Mechanism {
                 Some("the program has no event loop whose readiness calls could be posted".into())
             }
             Mechanism::Sync | Mechanism::ElevatedShortcut => unfit(workload, &settings.sync),
+            Mechanism::InKernelDsl if settings.in_kernel_dsl.variant == InKernelVariant::Wyki => {
+                in_kernel::reason_without(workload)
+            }
             Mechanism::InKernelDsl if workload.program == Program::Sequential => {
                 Some("a sequential program serves no requests that an in-kernel service could answer".into())
             }
@@ -183,20 +186,34 @@ impl Mechanism {
                 memory_bytes: u64::from(program_tasks) * LUA_STATE_BYTES,
                 ..Needs::default()
             },
+            Mechanism::InKernelDsl if settings.in_kernel_dsl.variant == InKernelVariant::Wyki => {
+                let program = Needs { tasks: program_tasks, pollers: loops, ..Needs::default() };
+                // a service that cannot be installed needs nothing: making its driver says why
+                match in_kernel::choose(workload, &settings.in_kernel_dsl) {
+                    Ok(service) => in_kernel::needs(&service, program, cores, connections),
+                    Err(_) => program,
+                }
+            }
             _ => Needs { tasks: program_tasks, pollers: loops, ..Needs::default() },
         }
     }
 
     /// Makes the driver, with its tasks.
-    pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Box<dyn Driver> {
+    ///
+    /// # Errors
+    /// When an in-kernel service cannot be installed.
+    pub fn driver(self, system: &mut System, settings: &MechanismSettings) -> Result<Box<dyn Driver>, ServiceError> {
         if let Some(style) = self.ring_style(settings) {
-            return Box::new(IoUring::new(system, &settings.io_uring, style));
+            return Ok(Box::new(IoUring::new(system, &settings.io_uring, style)));
         }
-        match self {
+        Ok(match self {
             Mechanism::Sync => Box::new(Direct::new(system, &settings.sync, |_| Issuer::Crossing)),
             Mechanism::ExceptionLess => exception_less::driver(system, &settings.exception_less),
             Mechanism::BatchedScript => Box::new(BatchedScript::new(system, &settings.batched_script)),
-            Mechanism::InKernelDsl => Box::new(InKernel::new(system, &settings.in_kernel_dsl)),
+            Mechanism::InKernelDsl => match settings.in_kernel_dsl.variant {
+                InKernelVariant::Wyki => Box::new(WykiService::new(system, &settings.in_kernel_dsl)?),
+                InKernelVariant::Recorded => Box::new(InKernel::new(system, &settings.in_kernel_dsl)),
+            },
             Mechanism::ElevatedShortcut => {
                 let own = &settings.elevated_shortcut;
                 let issuer = |thread: u32| match own.elevated_threads.includes(thread) {
@@ -205,7 +222,7 @@ impl Mechanism {
                 };
                 Box::new(Direct::new(system, &settings.sync, issuer))
             }
-        }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! One simulation: assemble a system, warm it up, measure a window.
 
 use crate::experiment::{Settings, ShadowSetting};
+use crate::in_kernel::ServiceError;
 use crate::registry::Mechanism;
 use cpu_model::{CpuOptions, Shadow};
 use os_model::clients::{Clients, LoadStep};
@@ -93,6 +94,9 @@ pub enum SimulationError {
     /// The system.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// A service that cannot be installed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// The cycle stack does not sum: a bug.
     #[error("core {core}: {source}")]
     Unbalanced {
@@ -150,13 +154,31 @@ fn stretch_ends(clients: &Clients, requests: u64) -> Vec<u64> {
 /// A system with its driver, clients started: everything before the first cycle.
 ///
 /// # Errors
-/// When the machine does not fit.
+/// When the machine does not fit, or an in-kernel service cannot be installed.
 pub fn assemble<'a>(
     workload: &'a Workload,
     settings: &'a Settings,
     mechanism: Mechanism,
     seed: u64,
 ) -> Result<(System<'a>, Box<dyn Driver>), SimulationError> {
+    let mut system = system(workload, settings, mechanism, seed)?;
+    let driver = mechanism.driver(&mut system, &settings.mechanism)?;
+    if workload.program != Program::Sequential {
+        system.start_clients();
+    }
+    Ok((system, driver))
+}
+
+/// A system with room for what a mechanism needs, before its driver is made and its clients are started.
+///
+/// # Errors
+/// When the machine does not fit.
+pub fn system<'a>(
+    workload: &'a Workload,
+    settings: &'a Settings,
+    mechanism: Mechanism,
+    seed: u64,
+) -> Result<System<'a>, SimulationError> {
     let run = &settings.run;
     let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
@@ -182,12 +204,7 @@ pub fn assemble<'a>(
         user_call_depth: settings.kernel.user_call_depth,
     };
     let seeds = SeedTree::new(seed);
-    let mut system = System::new(workload, &settings.machine, &settings.kernel, &settings.clients, &size, options, &seeds)?;
-    let driver = mechanism.driver(&mut system, &settings.mechanism);
-    if workload.program != Program::Sequential {
-        system.start_clients();
-    }
-    Ok((system, driver))
+    Ok(System::new(workload, &settings.machine, &settings.kernel, &settings.clients, &size, options, &seeds)?)
 }
 
 /// A sequential program has no clients; it is modelled with one connection that nobody uses.

@@ -39,6 +39,7 @@ pub const VARIANTS: &[Variant] = &[
     variant(Mechanism::ExceptionLess, "io-uring-poll-other-core", "rings that a kernel thread on another core polls", "io_uring, IORING_SETUP_SQPOLL with IORING_SETUP_SQ_AFF"),
     variant(Mechanism::BatchedScript, "script", "a script waits, receives from what is ready and makes the calls up to the next user work", "lua_syscall (Koomsin, Shinjo)"),
     variant(Mechanism::BatchedScript, "io-uring-enter", "an event loop that batches the calls of all ready connections into one io_uring_enter", "io_uring (Linux 5.1 and later; recorded on 6.1)"),
+    variant(Mechanism::InKernelDsl, "wyki", "a service written in WYKI answers the bytes of the requests in the receive softirq", "WYKIWYG (Bhatia, Consel)"),
     variant(Mechanism::InKernelDsl, "recorded", "the service executes the program's recorded user work in the receive softirq", "WYKIWYG; eBPF today"),
     variant(Mechanism::ElevatedShortcut, "call", "elevated code calls kernel functions", "chronokernel; Kernel Mode Linux, UKL"),
     variant(Mechanism::ElevatedShortcut, "whole", "by call, the kernel's entry and exit code included: what the crossings alone cost", "study of the model"),
@@ -131,6 +132,19 @@ impl Way {
             Mechanism::InKernelDsl => choose(&mut settings.in_kernel_dsl.variant, name),
             Mechanism::ElevatedShortcut => choose(&mut settings.elevated_shortcut.variant, name),
         }
+    }
+
+    /// This way, or, where the settings leave the variant open and the default cannot run the workload, the mechanism's next variant that
+    /// can (an in-kernel service falls back on the recorded user work when nobody knows the requests' bytes).
+    #[must_use]
+    pub fn resolved(self, workload: &Workload, settings: &MechanismSettings) -> Way {
+        if self.variant.is_some() || self.inapplicable(workload, settings).is_none() {
+            return self;
+        }
+        let current = self.variant_under(settings);
+        let others = of(self.mechanism).filter(|variant| variant.name != current);
+        let mut ways = others.map(|variant| Way { mechanism: self.mechanism, variant: Some(variant.name) });
+        ways.find(|way| way.inapplicable(workload, settings).is_none()).unwrap_or(self)
     }
 
     /// Why this way cannot run the workload, if it cannot.

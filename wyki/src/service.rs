@@ -3,8 +3,8 @@
 use crate::ir::Flow;
 use crate::layout::Code;
 use crate::run::Run;
-use crate::table::{Table, TableShape};
-use crate::trace::Trace;
+use crate::table::{Table, TableShape, Touch};
+use crate::trace::{Silent, Trace};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -254,6 +254,21 @@ impl Service {
     /// # Errors
     /// The item does not fit; an older value of the same key is then gone, so that nobody is served a stale one.
     pub fn user_space_store(&self, state: &mut State, table: &str, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.user_space_store_traced(state, table, key, value, &mut Silent)
+    }
+
+    /// The same, telling what the kernel touches for it.
+    ///
+    /// # Errors
+    /// As [`Service::user_space_store`].
+    pub fn user_space_store_traced(
+        &self,
+        state: &mut State,
+        table: &str,
+        key: &[u8],
+        value: &[u8],
+        trace: &mut dyn Trace,
+    ) -> Result<(), StoreError> {
         let index = self.table_index(table)?;
         let shape = &self.shape.tables[index];
         let too_long = |what, bytes, bytes_max| StoreError::TooLong { table: table.to_owned(), what, bytes, bytes_max };
@@ -265,7 +280,8 @@ impl Service {
             return Err(too_long("value", value.len(), shape.value_bytes));
         }
         let full = |_| StoreError::Full { table: table.to_owned(), entries: shape.entries };
-        state.tables[index].insert(key, value, &mut |_| {}).map(|_| ()).map_err(full)
+        let mut tell = |touch: Touch| trace.table(index, touch.byte_offset, touch.bytes as u32, touch.store);
+        state.tables[index].insert(key, value, &mut tell).map(|_| ()).map_err(full)
     }
 
     /// What the user-space program does when an item is deleted. True when the table held it.

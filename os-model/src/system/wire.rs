@@ -166,6 +166,18 @@ impl System<'_> {
         self.events.push(at, Event::SendAgain(slot));
     }
 
+    /// The client of a request gives it up at a time to come: for it the request is over, with an error instead of a reply.
+    pub fn give_up(&mut self, slot: Slot, at: Cycles) {
+        if self.workload.connection_per_request {
+            let connection = self.requests[slot.index()].connection;
+            let entry = &mut self.connections[connection.index()];
+            entry.state = ConnectionState::Closed;
+            entry.in_ready_list = false;
+        }
+        self.served(slot);
+        self.events.push(at, Event::Reply(slot));
+    }
+
     fn sent_again(&mut self, slot: Slot, at: Cycles) {
         let connection = self.requests[slot.index()].connection;
         let kind = if self.workload.datagram { PacketKind::Datagram } else { PacketKind::Data };

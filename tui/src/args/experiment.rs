@@ -31,6 +31,9 @@ pub struct ExperimentOptions {
     /// Requests at most in one batch of a script [default: 16]
     #[arg(long, value_name = "NUMBER")]
     pub batch: Option<u32>,
+    /// Service in WYKI that the in-kernel mechanism installs instead of the bundled one of the workload's protocol
+    #[arg(long, value_name = "FILE.wyki")]
+    pub service: Option<PathBuf>,
     /// Root of the seed tree; repetition i uses seed + i [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

@@ -6,6 +6,7 @@ use super::tree::{Origin, Segment, Tree};
 use crate::args::{ClientChoice, ExperimentOptions};
 use cpu_model::{Machine, MachineError};
 use mechanisms::experiment::{Settings, SettingsError};
+use mechanisms::settings::InKernelSettings;
 use os_model::kernel::{Kernel, KernelError, PRESETS as KERNELS};
 use serde_json::{Value, json};
 use sim_core::nearest::nearest;
@@ -91,10 +92,23 @@ pub fn resolve(inputs: &Inputs) -> Result<Configuration, ConfigError> {
     for assignment in &options.set {
         put_assignment(&mut tree, assignment)?;
     }
-    let settings = settings_of(&tree)?;
+    let mut settings = settings_of(&tree)?;
     check(&settings, &tree)?;
+    read_service(&mut settings.mechanism.in_kernel_dsl)?;
     let project_file = project.map(|path| path.strip_prefix(inputs.folder).unwrap_or(&path).to_owned());
     Ok(Configuration { settings, tree, machine_origin, kernel_origin, project_file })
+}
+
+/// The text of a service that the settings name: results depend on what it says, not on what it is called.
+fn read_service(settings: &mut InKernelSettings) -> Result<(), ConfigError> {
+    if settings.service.is_empty() {
+        return Ok(());
+    }
+    settings.source = std::fs::read_to_string(&settings.service).map_err(|error| {
+        plain(format!("{}: can't be read: {error}", settings.service))
+            .help("--service takes a file in WYKI; `ringscope explain in-kernel-dsl` says more of the mechanism")
+    })?;
+    Ok(())
 }
 
 fn to_json(settings: &Settings) -> Result<Value, ConfigError> {
@@ -254,6 +268,10 @@ fn put_options(tree: &mut Tree, inputs: &Inputs) -> Result<(), ConfigError> {
     if let Some(rate) = options.rate {
         let value = json!({"open": {"rate_rps": rate}});
         option("clients.arrival", "--rate", Some(value), rate.to_string());
+    }
+    if let Some(service) = &options.service {
+        let file = service.display().to_string();
+        option("mechanism.in_kernel_dsl.service", "--service", Some(json!(file)), file);
     }
     if let Some(client) = client {
         option("clients.kind", "--client", Some(json!(client)), client.to_owned());

@@ -1,9 +1,7 @@
-//! In-kernel services (WYKIWYG; today's cousin is eBPF): the request is answered in the receive softirq.
-//!
-//! The service runs the request class's recorded user work, less the event loop's, in kernel mode, and calls the protocol directly.
-//! What a service cannot answer goes up to user space, where the program runs as under the synchronous mechanism. See
-//! docs/mechanisms/in-kernel-dsl.md.
+//! The recorded form: the service executes the request class's recorded user work, less the event loop's, in kernel mode, and calls the
+//! protocol directly. What it cannot answer goes up to user space, where the program runs as under the synchronous mechanism.
 
+use super::{is_protocol_work, push_call};
 use crate::issue::Issuer;
 use crate::program::{Direct, HOOK_SERVED, finish};
 use crate::settings::{InKernelSettings, SyncSettings};
@@ -46,9 +44,8 @@ impl InKernel {
             if runs_user_work(step) {
                 actions.push(system.whole(step.user, Context::ELEVATED, slot));
             }
-            if runs_call(step) {
-                actions.push(Action::Instructions(own, self.settings.call_instructions));
-                system.call_actions(step, slot, Part::Protocol, &mut actions);
+            if is_protocol_work(system, step) {
+                push_call(system, step, slot, Part::Protocol, self.settings.call_instructions, &mut actions);
             }
         }
         actions.push(Action::Hook(HOOK_SERVED, u64::from(slot.0)));
@@ -63,12 +60,6 @@ impl InKernel {
 /// The work before a receive or an accept is the event loop's.
 fn runs_user_work(step: &Step) -> bool {
     !matches!(step.effect, Effect::Receive | Effect::Accept) && step.object != Object::Epoll
-}
-
-/// A service receives, sends, accepts and closes at the protocol. Files are pinned in the page cache when the service is installed,
-/// so open, fstat and close of a file go away, and so do socket options (they hold for the service) and the log (left to user space).
-fn runs_call(step: &Step) -> bool {
-    step.effect != Effect::None
 }
 
 impl Driver for InKernel {

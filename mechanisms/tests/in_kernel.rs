@@ -187,7 +187,7 @@ fn check_against_small_table(log: &[Exchange]) {
 
 #[test]
 fn a_service_that_answers_nothing_stops_nobody() {
-    let drops = r#"service mute on tcp port 1 { message any { text: rest max 2000 } state s { receive { any => { drop; } else { drop; } } } }"#;
+    let drops = r#"service mute on tcp port 1 { message any { text: rest max 1400 } state s { receive { any => { drop; } else { drop; } } } }"#;
     let mut settings = with_source(drops);
     settings.run.requests = 60;
     for workload in [server(Shape::default()), server(Shape { connection_per_request: true, ..Shape::default() })] {
@@ -200,7 +200,7 @@ fn a_service_that_answers_nothing_stops_nobody() {
 #[test]
 fn a_service_that_passes_everything_up_leaves_the_program_its_work() {
     let ups =
-        r#"service idle on tcp port 1 { message any { text: rest max 2000 } state s { receive { any => { up; } else { up; } } } }"#;
+        r#"service idle on tcp port 1 { message any { text: rest max 1400 } state s { receive { any => { up; } else { up; } } } }"#;
     let settings = with_source(ups);
     for shape in [
         Shape::default(),

@@ -99,8 +99,8 @@ pub fn choose(workload: &Workload, settings: &InKernelSettings) -> Result<Servic
         inline_parsing: settings.inline_parsing,
         stretch_bound_instructions: settings.stretch_bound_instructions,
     };
-    let service =
-        wyki::compile(source, &options).map_err(|diagnostics| ServiceError::Refused { file: file.to_owned(), diagnostics })?;
+    let service = wyki::compile(source, file, &options)
+        .map_err(|diagnostics| ServiceError::Refused { file: file.to_owned(), diagnostics })?;
     let bytes = table_bytes(&service);
     if bytes > TABLE_BYTES_MAX {
         return Err(ServiceError::TooLarge { file: file.to_owned(), bytes });
@@ -121,7 +121,7 @@ fn lines(bytes: u64) -> u32 {
 }
 
 /// Where everything of a service lies.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Places {
     /// Code.
     pub code: Line,

@@ -19,7 +19,7 @@ use sim_core::ids::{ConnectionId, CoreId, Line, Mode, TaskId};
 use sim_core::payload::Payload;
 use sim_core::workload::Effect;
 use std::collections::VecDeque;
-use wyki::{Service, State, Verdict};
+use wyki::{Service, Silent, State, Trace, Verdict};
 
 /// The service passed a request up: the program gets it.
 const HOOK_UP: u32 = 101;
@@ -234,17 +234,15 @@ impl WykiService {
 }
 
 /// The table that a program fills: the service's first one.
-fn store(service: &Service, state: &mut State, key: &[u8], value: &[u8], trace: &mut Recorder) -> bool {
+fn store(service: &Service, state: &mut State, key: &[u8], value: &[u8], trace: &mut dyn Trace) -> bool {
     let Some(table) = service.tables().first() else { return false };
     service.user_space_store_traced(state, &table.name, key, value, trace).is_ok()
 }
 
 /// Stores all items: keys with the values they had before the first SET, or the one file that clients ask for.
 fn preload(service: &Service, state: &mut State, payload: &Payload, items: u32) {
-    let places = Places::default();
-    let mut nowhere = Recorder::new(&places, 0, CoreId(0));
     for item in 0..items {
-        store(service, state, &payload.key(item), &payload.value(item, 0), &mut nowhere);
+        store(service, state, &payload.key(item), &payload.value(item, 0), &mut Silent);
     }
 }
 

@@ -192,7 +192,7 @@ fn a_service_that_answers_nothing_stops_nobody() {
     settings.run.requests = 60;
     for workload in [server(Shape::default()), server(Shape { connection_per_request: true, ..Shape::default() })] {
         let sample = simulate(&workload, &settings, Mechanism::InKernelDsl, 1).unwrap();
-        assert!(occurrence(&sample, "requests given up") >= 50, "{:?}", sample.occurrences);
+        assert!(occurrence(&sample, "requests given up") >= 40, "{:?}", sample.occurrences);
         assert_eq!(sample.calls.iter().sum::<u64>(), 0, "nobody executed a call");
     }
 }

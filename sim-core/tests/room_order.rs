@@ -8,10 +8,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wyki", &[]),
     ("cpu-model", &["sim-core"]),
     ("os-model", &["sim-core", "cpu-model"]),
+    ("script", &["sim-core"]),
     ("traces", &["sim-core"]),
-    ("mechanisms", &["sim-core", "wyki", "cpu-model", "os-model", "traces"]),
-    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "traces", "mechanisms"]),
-    ("tui", &["sim-core", "wyki", "cpu-model", "os-model", "traces", "mechanisms", "validation"]),
+    ("mechanisms", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces"]),
+    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms"]),
+    ("tui", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "validation"]),
 ];
 
 fn workspace() -> PathBuf {

@@ -284,5 +284,10 @@ fn notes(way: Way, settings: &Settings, samples: &[Sample]) -> Vec<String> {
     if dropped > 0 {
         notes.push(format!("{dropped} packets were lost to full receive rings and sent again"));
     }
+    let mut remarks: BTreeMap<&str, u64> = BTreeMap::new();
+    for (text, times) in samples.iter().flat_map(|sample| &sample.remarks) {
+        *remarks.entry(text).or_default() += times;
+    }
+    notes.extend(remarks.into_iter().map(|(text, times)| format!("{times} times: {text}")));
     notes
 }

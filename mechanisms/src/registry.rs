@@ -142,6 +142,7 @@ impl Mechanism {
             Mechanism::InKernelDsl if settings.in_kernel_dsl.variant == InKernelVariant::Wyki => {
                 in_kernel::reason_without(workload)
             }
+            Mechanism::BatchedScript => BatchedScript::inapplicable(&settings.batched_script, workload),
             Mechanism::InKernelDsl if workload.program == Program::Sequential => {
                 Some("a sequential program serves no requests that an in-kernel service could answer".into())
             }

@@ -64,6 +64,8 @@ pub struct Sample {
     pub split: Vec<Split>,
     /// What else the mechanism counted.
     pub occurrences: Vec<(&'static str, u64)>,
+    /// What the mechanism says in words, with how often.
+    pub remarks: Vec<(String, u64)>,
     /// Memory of the mechanism.
     pub memory_bytes: u64,
 }
@@ -340,6 +342,7 @@ fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationE
         synthetic_cycles: system.stats.synthetic_cycles,
         split: Vec::new(),
         occurrences: system.stats.occurrences.clone(),
+        remarks: system.stats.remarks.clone(),
         memory_bytes: 0,
     })
 }

@@ -13,6 +13,8 @@ const CALLS: usize = 512;
 pub const DEFERRED_WORK_RUNS: &str = "deferred work runs";
 /// Occurrence: an event loop was woken for a new connection besides the first one.
 pub const HERD_WAKE_UPS: &str = "herd wake-ups";
+/// Different remarks that are kept.
+pub const MOST_REMARKS: usize = 8;
 
 /// Counts of the current window (from the start of the simulation until it opens).
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Stats {
     pub synthetic_cycles: Cycles,
     /// What else happened, by name, in the order of first occurrence: a mechanism's own events (cancelled calls, enters, yields).
     pub occurrences: Vec<(&'static str, u64)>,
+    /// What the mechanism says in words, each once, with how often; at most [`MOST_REMARKS`] different ones.
+    pub remarks: Vec<(String, u64)>,
     window_open: Cycles,
     window_close: Cycles,
 }
@@ -102,6 +106,7 @@ impl Default for Stats {
             batches: Vec::new(),
             synthetic_cycles: 0,
             occurrences: Vec::new(),
+            remarks: Vec::new(),
             window_open: 0,
             window_close: 0,
         }
@@ -149,6 +154,16 @@ impl Stats {
         match self.occurrences.iter_mut().find(|entry| entry.0 == name) {
             Some(entry) => entry.1 += times,
             None => self.occurrences.push((name, times)),
+        }
+    }
+
+    /// Something that a report must say in words (a script's error). Beyond [`MOST_REMARKS`] different ones the rest is left out.
+    pub fn remark(&mut self, text: String) {
+        let room = self.remarks.len() < MOST_REMARKS;
+        match self.remarks.iter_mut().find(|entry| entry.0 == text) {
+            Some(entry) => entry.1 += 1,
+            None if room => self.remarks.push((text, 1)),
+            None => {}
         }
     }
 

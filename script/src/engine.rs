@@ -155,7 +155,8 @@ impl Engine {
             Step::Finished => {}
             Step::Failed(failure) => return Err(failure.into()),
             Step::Call(call) => {
-                let message = format!("{name}: {} is called while the script is registered: calls belong into functions", call.name());
+                let message =
+                    format!("{name}: {} is called while the script is registered: calls belong into functions", call.name());
                 return Err(LoadError { message, line: None });
             }
         }
@@ -224,7 +225,9 @@ impl Engine {
                 let name = self.lua.create_string(name).map(mlua::Value::String);
                 [Ok(mlua::Value::Nil), Ok(mlua::Value::Nil), name].into_iter().collect()
             }
-            Answer::Misuse(message) => self.lua.create_string(message).map(|text| [mlua::Value::String(text)].into_iter().collect()),
+            Answer::Misuse(message) => {
+                self.lua.create_string(message).map(|text| [mlua::Value::String(text)].into_iter().collect())
+            }
         };
         match values {
             Ok(values) => self.go_on(invocation, values),

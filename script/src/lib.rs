@@ -6,10 +6,13 @@
 
 pub mod bindings;
 pub mod bundled;
+pub mod check;
 pub mod engine;
 pub mod failure;
+mod lexer;
 mod order;
 mod sandbox;
+mod stub;
 pub mod value;
 
 pub use engine::{Answer, Call, CallKind, Engine, Invocation, Limits, Step};

@@ -10,7 +10,9 @@ fn keys(table: &Table) -> Result<Vec<Value>> {
         let (key, _) = pair?;
         if rank(&key).is_none() {
             let kind = key.type_name();
-            return Err(mlua::Error::RuntimeError(format!("a {kind} as a key has no fixed order: pairs and next cannot walk this table")));
+            return Err(mlua::Error::RuntimeError(format!(
+                "a {kind} as a key has no fixed order: pairs and next cannot walk this table"
+            )));
         }
         keys.push(key);
     }

@@ -54,7 +54,9 @@ pub(crate) fn close(lua: &Lua, seed: u64) -> Result<()> {
         "format",
         lua.create_function(move |_, (pattern, values): (String, Variadic<Value>)| {
             if pattern.contains("%p") {
-                return Err(mlua::Error::RuntimeError("string.format: %p is not available: addresses change from run to run".into()));
+                return Err(mlua::Error::RuntimeError(
+                    "string.format: %p is not available: addresses change from run to run".into(),
+                ));
             }
             let mut arguments = MultiValue::new();
             for value in values {

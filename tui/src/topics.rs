@@ -92,7 +92,17 @@ pub const SETTINGS: &[Topic] = &[
     topic("mechanism.exception_less.switch_instructions", "`threads`: user instructions to switch between user threads."),
     topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
     topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),
-    topic("mechanism.batched_script.instructions_per_bytecode", "About 8 for an interpreter, 1 to 2 for compiled code."),
+    topic(
+        "mechanism.batched_script.script",
+        "The script's file (option --script); empty: the bundled script of the program's kind.",
+    ),
+    topic("mechanism.batched_script.source", "The script's text, read from its file."),
+    topic("mechanism.batched_script.code", "`interpreter` or `compiled`: which price a Lua instruction has."),
+    topic(
+        "mechanism.batched_script.instruction_limit",
+        "Lua instructions of one invocation at most; a script that needs more is ended.",
+    ),
+    topic("mechanism.batched_script.memory_limit_kib", "Memory of one Lua state at most; a script that needs more is ended."),
     topic(
         "mechanism.batched_script.glue_instructions",
         "User work of at most so many instructions between two calls is done by the script itself.",

@@ -7,7 +7,7 @@ mod in_kernel;
 mod io_uring;
 mod synchronous;
 
-pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant};
+pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant, Code};
 pub use elevated::{DeferredWork, Depth, ElevatedSettings, ElevatedThreads, ElevatedVariant, KernelPreemption};
 pub use exception_less::{ExceptionLessSettings, ExceptionLessVariant};
 pub use in_kernel::{InKernelSettings, InKernelVariant};

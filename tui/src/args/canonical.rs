@@ -22,6 +22,7 @@ pub fn canonical_command(words: &[&str], experiment: &ExperimentOptions, project
     option("--client", experiment.client.and_then(|value| value.to_possible_value()).map(|value| value.get_name().to_owned()));
     option("--batch", experiment.batch.map(|value| value.to_string()));
     option("--service", experiment.service.as_ref().map(|path| path.display().to_string()));
+    option("--script", experiment.script.as_ref().map(|path| path.display().to_string()));
     option("--seed", experiment.seed.map(|value| value.to_string()));
     option("--reps", experiment.reps.map(|value| value.to_string()));
     option("--requests", experiment.requests.map(|value| value.to_string()));

@@ -34,6 +34,9 @@ pub struct ExperimentOptions {
     /// Service in WYKI that the in-kernel mechanism installs instead of the bundled one of the workload's protocol
     #[arg(long, value_name = "FILE.wyki")]
     pub service: Option<PathBuf>,
+    /// The batched script to run in the kernel, instead of the bundled one
+    #[arg(long, value_name = "FILE.lua")]
+    pub script: Option<PathBuf>,
     /// Root of the seed tree; repetition i uses seed + i [default: 1]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,

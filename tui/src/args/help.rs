@@ -99,6 +99,15 @@ Examples:
   ringscope config show run --origin --cores 4 --set run.reps=5
   ringscope config template > ringscope.ron";
 
+/// `script check`.
+pub const SCRIPT_CHECK: &str = "\
+Errors are shown with their line; exit code 2 when there are any. A script is also run against a kernel that only answers, so that
+misuse which no reading finds is found too.
+
+Examples:
+  ringscope script check examples/scripts/nginx-chain.lua
+  ringscope run nginx --mechanism batched-script --script examples/scripts/nginx-chain.lua";
+
 /// `completions`.
 pub const COMPLETIONS: &str = "\
 Examples:

@@ -91,6 +91,12 @@ pub enum Command {
         #[command(subcommand)]
         command: DslCommand,
     },
+    /// Check scripts that run in the kernel
+    Script {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ScriptCommand,
+    },
     /// List machines, kernels, mechanisms, variants, workloads or system calls
     List(ListArguments),
     /// Explain a machine, kernel, mechanism, workload, setting, component of the cycle stack or key of a report
@@ -240,6 +246,20 @@ pub enum DslCommand {
         #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(wyki::STRETCH_BOUND_LEAST)..))]
         stretch: Option<u32>,
         /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// `ringscope script`.
+#[derive(Debug, Subcommand)]
+pub enum ScriptCommand {
+    /// Find syntax errors, unknown calls and misuse of calls without running a simulation
+    #[command(after_long_help = help::SCRIPT_CHECK)]
+    Check {
+        /// The script
+        file: PathBuf,
+        /// Print findings as JSON
         #[arg(long)]
         json: bool,
     },

@@ -8,6 +8,7 @@ mod import;
 mod list;
 mod replay;
 mod run;
+mod script;
 mod study;
 mod trace;
 
@@ -33,6 +34,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Import(options) => import::import(options, terminal),
         Command::Trace { command } => trace::trace(command),
         Command::Dsl { command } => dsl::dsl(command),
+        Command::Script { command } => script::script(command, terminal),
         Command::List(options) => list::list(options, terminal),
         Command::Explain(options) => explain::explain(options, terminal),
         Command::Config { command } => config::config(command, terminal),

@@ -95,6 +95,7 @@ pub fn resolve(inputs: &Inputs) -> Result<Configuration, ConfigError> {
     let mut settings = settings_of(&tree)?;
     check(&settings, &tree)?;
     read_service(&mut settings.mechanism.in_kernel_dsl)?;
+    super::script::read(&mut settings.mechanism)?;
     let project_file = project.map(|path| path.strip_prefix(inputs.folder).unwrap_or(&path).to_owned());
     Ok(Configuration { settings, tree, machine_origin, kernel_origin, project_file })
 }
@@ -265,6 +266,10 @@ fn put_options(tree: &mut Tree, inputs: &Inputs) -> Result<(), ConfigError> {
     number("run.reps", "--reps", options.reps.map(u64::from));
     number("run.requests", "--requests", options.requests);
     number("mechanism.batched_script.limit", "--batch", options.batch.map(u64::from));
+    if let Some(script) = &options.script {
+        let name = script.display().to_string();
+        option("mechanism.batched_script.script", "--script", Some(json!(name)), name);
+    }
     if let Some(rate) = options.rate {
         let value = json!({"open": {"rate_rps": rate}});
         option("clients.arrival", "--rate", Some(value), rate.to_string());

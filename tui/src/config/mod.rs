@@ -5,11 +5,13 @@
 //! | `text` | reads partial RON trees with the place of every field and value |
 //! | `place` | errors with the source line and a caret |
 //! | `tree` | puts values into the tree of all settings, checks names and kinds |
+//! | `script` | the script of a batched-script run: read and checked before the run |
 //! | `layers` | the order of the layers, options as values, checked settings |
 //! | `show` | writes settings: RON, origins, template |
 
 mod layers;
 mod place;
+pub mod script;
 mod show;
 mod text;
 mod tree;

@@ -81,8 +81,17 @@ impl ConfigError {
 
     /// The error with its source line and a caret.
     pub fn render(&self, color: bool) -> String {
+        self.render_at(Level::ERROR, color)
+    }
+
+    /// The same for something that is no error.
+    pub fn render_as_remark(&self, color: bool) -> String {
+        self.render_at(Level::NOTE, color)
+    }
+
+    fn render_at(&self, level: Level<'_>, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let title = Level::ERROR.primary_title(self.problem.as_str());
+        let title = level.primary_title(self.problem.as_str());
         let main = match &self.place {
             Some(place) => {
                 let annotation = AnnotationKind::Primary.span(place.visible_span()).label(self.label.as_str());

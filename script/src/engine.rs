@@ -130,9 +130,14 @@ impl Engine {
     fn system_table(&self, bind: Function) -> mlua::Result<mlua::Table> {
         let table = self.lua.create_table()?;
         let counter = Rc::clone(&self.counter);
-        let index = self.lua.create_function(move |_, (table, name): (mlua::Table, String)| {
+        let index = self.lua.create_function(move |lua, (table, name): (mlua::Table, String)| {
             let Some(call) = CallNumber::from_name(&name) else {
-                return Err(mlua::Error::RuntimeError(bindings::unknown(&name)));
+                let place = lua.inspect_stack(1, |debug| {
+                    let line = debug.current_line()?;
+                    Some(format!("{}:{line}: ", debug.source().short_src?))
+                });
+                let place = place.flatten().unwrap_or_default();
+                return Err(mlua::Error::RuntimeError(place + &bindings::unknown(&name)));
             };
             let before = counter.instructions.get();
             let binding: Function = bind.call(u32::from(call.0))?;

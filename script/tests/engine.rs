@@ -178,7 +178,7 @@ fn errors_name_their_line() {
     let found = failure("local x = nil\nreturn x.y");
     assert_eq!((found.kind, found.line), (FailureKind::Error, Some(3)));
     assert_eq!(found.message, "test.lua:3: attempt to index local 'x' (a nil value)");
-    assert_eq!(failure("sys.raed(1)").message, "unknown call sys.raed; did you mean sys.read?");
+    assert_eq!(failure("sys.raed(1)").message, "test.lua:2: unknown call sys.raed; did you mean sys.read?");
 }
 
 #[test]

@@ -165,7 +165,8 @@ impl BatchedScript {
         let variant = self.settings.variant;
         match variant {
             BatchedScriptVariant::Script if self.offers(task, WORK) => self.invoke(system, task, WORK),
-            BatchedScriptVariant::Script => {
+            // `io-uring-enter` has a driver of its own
+            BatchedScriptVariant::Script | BatchedScriptVariant::IoUringEnter => {
                 let thread = self.thread(task);
                 thread.direct.append(&mut thread.ready);
             }

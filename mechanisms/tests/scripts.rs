@@ -142,7 +142,9 @@ fn the_same_script_gives_the_same_run() {
 #[test]
 fn longer_glue_costs_more() {
     let workload = server(Shape::default());
-    let script = |turns| format!("function work(requests) for i = 1, #requests do for j = 1, {turns} do end sys.sendmsg(requests[i].fd, 10) end end");
+    let script = |turns| {
+        format!("function work(requests) for i = 1, #requests do for j = 1, {turns} do end sys.sendmsg(requests[i].fd, 10) end end")
+    };
     let (short, long) = (run(&workload, &script(1)), run(&workload, &script(500)));
     let instructions = |sample: &Sample| occurred(sample, "Lua instructions") as f64 / sample.replies as f64;
     let more = instructions(&long) - instructions(&short);

@@ -2,7 +2,7 @@
 
 use super::invocation::receive_call;
 use super::{After, BatchedScript, State};
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use crate::program::HOOK_SERVED;
 use os_model::action::{Action, Slot};
 use os_model::connection::Ready;
@@ -24,7 +24,7 @@ impl BatchedScript {
             }
             system.take_request(connection);
         }
-        Issue::Crossing.call(system, task, step, slot);
+        Issuer::Crossing.call(system, task, step, slot);
         system.stats.batch(1, os_model::stats::BatchLimit::Dependencies);
         system.requests[slot.index()].step = index + 1;
         self.after_call(system, task, slot);
@@ -49,7 +49,7 @@ impl BatchedScript {
         let Some(wait) = &system.workload.wait else { return Next::Sleep };
         let user = system.pick_wait_user(wait, 1);
         system.push_block(task, user, Context::USER, Slot::NONE);
-        Issue::Crossing.enter(system, task);
+        Issuer::Crossing.enter(system, task, true);
         system.push(task, Action::Count(wait.call, Slot::NONE));
         self.thread(task).state = State::Wait { slept: false };
         Next::Continue
@@ -71,14 +71,14 @@ impl BatchedScript {
             if sleep == BlockId::EMPTY {
                 return self.look_directly(system, task, true);
             }
-            Issue::Crossing.wait_piece(system, task, sleep, context);
+            Issuer::Crossing.piece(system, task, sleep, context, Slot::NONE);
             return Next::Continue;
         }
         let first = if slept { system.pick(&wait.wake) } else { system.pick(&wait.head) };
-        Issue::Crossing.wait_piece(system, task, first, context);
+        Issuer::Crossing.piece(system, task, first, context, Slot::NONE);
         let reported = if system.workload.datagram { &events[..1] } else { &events[..] };
         system.push_wait_events(task, reported);
-        Issue::Crossing.leave(system, task);
+        Issuer::Crossing.leave(system, task);
         self.thread(task).state = State::Program;
         for event in events {
             let request = match event {
@@ -94,7 +94,7 @@ impl BatchedScript {
 
     /// Into the program's own blocking receive.
     pub(super) fn enter_receive(&mut self, system: &mut System, task: TaskId, slot: Slot) -> Next {
-        Issue::Crossing.enter(system, task);
+        Issuer::Crossing.enter(system, task, true);
         system.push(task, Action::Count(receive_call(system), slot));
         self.thread(task).state = State::Receive { slept: false };
         Next::Continue
@@ -110,22 +110,22 @@ impl BatchedScript {
                 return Next::Sleep;
             }
             let sleep = system.pick(&system.workload.blocking.sleep);
-            Issue::Crossing.wait_piece(system, task, sleep, context);
+            Issuer::Crossing.piece(system, task, sleep, context, Slot::NONE);
             self.thread(task).state = State::Receive { slept: true };
             return Next::Continue;
         };
         if slept {
             let wake = system.pick(&system.workload.blocking.wake);
-            Issue::Crossing.wait_piece(system, task, wake, context);
+            Issuer::Crossing.piece(system, task, wake, context, Slot::NONE);
         }
         self.thread(task).state = State::Program;
         if let Some(step) = system.request_step(slot, 0) {
             if step.effect == Effect::Receive {
                 system.take_request(connection);
             }
-            Issue::Crossing.body(system, task, step, slot);
+            Issuer::Crossing.body(system, task, step, slot, false);
         }
-        Issue::Crossing.leave(system, task);
+        Issuer::Crossing.leave(system, task);
         system.requests[slot.index()].step = 1;
         self.after_call(system, task, slot);
         Next::Continue

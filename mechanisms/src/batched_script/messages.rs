@@ -1,7 +1,7 @@
 //! `recvmmsg` and `sendmmsg`: one call for the messages of several requests on one datagram socket.
 
 use super::BatchedScript;
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
 use os_model::stats::BatchLimit;
@@ -53,7 +53,7 @@ impl BatchedScript {
                 system.take_request(connection);
             }
             if made == 0 {
-                Issue::Crossing.enter(system, task);
+                Issuer::Crossing.enter(system, task, false);
             }
             let part = if made == 0 { Part::Whole } else { Part::FileLayer };
             let mut actions = Vec::new();
@@ -63,7 +63,7 @@ impl BatchedScript {
             made += 1;
         }
         if made > 0 {
-            Issue::Crossing.leave(system, task);
+            Issuer::Crossing.leave(system, task);
             let full = made >= self.settings.limit;
             system.stats.batch(made, if full { BatchLimit::Limit } else { BatchLimit::Ready });
         }

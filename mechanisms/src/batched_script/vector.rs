@@ -2,7 +2,7 @@
 //! the vector before it enters the kernel.
 
 use super::BatchedScript;
-use crate::issue::Issue;
+use crate::issue::Issuer;
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
 use os_model::stats::BatchLimit;
@@ -24,7 +24,7 @@ impl BatchedScript {
         }
         if let [(slot, step)] = calls[..] {
             // a vector of one is a call
-            Issue::Crossing.call(system, task, step, slot);
+            Issuer::Crossing.call(system, task, step, slot);
         } else if !calls.is_empty() {
             self.enter_kernel(system, task);
             for (slot, step) in &calls {

@@ -10,6 +10,11 @@ use std::collections::BTreeMap;
 
 /// Process number of the cores' tracks in the file.
 const CORES: u32 = 1;
+/// Thread number of core 0 in the file: readers take thread 0 for an operating system's idle task.
+const FIRST_THREAD: usize = 1;
+/// Added to times in the file. Readers cut them to whole nanoseconds; without it a binary fraction that is a little below the
+/// nanosecond meant would make slices overlap, and Perfetto drops those.
+const ROUNDING_US: f64 = 0.0002;
 /// Microseconds that are recorded when nothing else is asked for.
 const WINDOW_US: f64 = 2000.0;
 
@@ -55,9 +60,14 @@ pub fn events(timeline: &Timeline, title: &str, frequency_mhz: u32) -> String {
 fn metadata(what: &str, thread: Option<usize>, name: &str) -> Value {
     let mut event = json!({"ph": "M", "name": what, "pid": CORES, "args": {"name": name}});
     if let Some(thread) = thread {
-        event["tid"] = thread.into();
+        event["tid"] = (thread + FIRST_THREAD).into();
     }
     event
+}
+
+/// Times in the file are microseconds.
+fn microseconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1000.0 + ROUNDING_US
 }
 
 struct Clock {
@@ -70,9 +80,9 @@ impl Clock {
         (u128::from(cycles) * 1000 / u128::from(self.frequency_mhz)) as u64
     }
 
-    /// Times in the file are microseconds.
-    fn microseconds(&self, cycles: u64) -> f64 {
-        self.nanoseconds(cycles) as f64 / 1000.0
+    /// When something is, in the file's unit.
+    fn time(&self, cycles: u64) -> f64 {
+        microseconds(self.nanoseconds(cycles))
     }
 
     /// A slice; nothing for one that is shorter than the file's unit of a nanosecond.
@@ -90,10 +100,10 @@ impl Clock {
                 "ph": "X",
                 "name": slice.what.name(),
                 "cat": slice.what.category(),
-                "ts": self.microseconds(slice.start),
-                "dur": (end - start) as f64 / 1000.0,
+                "ts": self.time(slice.start),
+                "dur": microseconds(end - start),
                 "pid": CORES,
-                "tid": core,
+                "tid": core + FIRST_THREAD,
                 "args": arguments,
             })
         })
@@ -101,7 +111,7 @@ impl Clock {
 
     fn counter(&self, counter: &Counter, sample: (u64, u64)) -> Value {
         let name = format!("{} {}", counter.name, counter.index);
-        json!({"ph": "C", "name": name, "ts": self.microseconds(sample.0), "pid": CORES, "args": {"value": sample.1}})
+        json!({"ph": "C", "name": name, "ts": self.time(sample.0), "pid": CORES, "args": {"value": sample.1}})
     }
 }
 
@@ -168,8 +178,9 @@ mod tests {
         let clock = Clock { frequency_mhz: settings.machine.frequency_mhz };
         let file: Value = serde_json::from_str(&events(&timeline, "synthetic", settings.machine.frequency_mhz)).unwrap();
         let events = file["traceEvents"].as_array().unwrap();
-        let of = |core: u64| events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == core);
-        let nanoseconds = |value: &Value| (value.as_f64().unwrap() * 1000.0).round() as u64;
+        let of = |core: u64| events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == core + 1);
+        // as readers do it: cut, not rounded
+        let nanoseconds = |value: &Value| (value.as_f64().unwrap() * 1000.0) as u64;
         for core in 0..2 {
             let sum: u64 = of(core).map(|event| nanoseconds(&event["dur"])).sum();
             assert_eq!(sum, clock.nanoseconds(sample.window_cycles));

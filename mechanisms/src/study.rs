@@ -34,9 +34,11 @@ pub const COLUMNS: &[Column] = &[
     column("script multi-call", "batched-script:multi-call", 1),
     column("script", "batched-script:script", 1),
     column("io_uring enter", "exception-less:io-uring", 1),
+    column("io_uring polled, other core", "exception-less:io-uring-poll-other-core", 2),
     elevated("elevated, entry", None, |settings| settings.elevated_shortcut.depth = Depth::Entry),
     elevated("elevated, file layer", Some(Cut::FileLayer), |settings| settings.elevated_shortcut.depth = Depth::File),
     elevated("elevated, protocol", Some(Cut::Protocol), |settings| settings.elevated_shortcut.depth = Depth::Protocol),
+    column("elevated, INT3 probe", "elevated-shortcut:int3", 1),
 ];
 
 const fn column(name: &'static str, way: &'static str, cores: u32) -> Column {

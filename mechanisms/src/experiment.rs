@@ -83,6 +83,9 @@ pub enum SettingsError {
     /// The clients.
     #[error(transparent)]
     Clients(#[from] os_model::clients::ClientsError),
+    /// Exception-less calls.
+    #[error(transparent)]
+    ExceptionLess(#[from] crate::settings::ExceptionLessError),
     /// The run.
     #[error("run.{field}: {cause}")]
     Run {
@@ -119,6 +122,7 @@ impl Settings {
         self.machine.validate()?;
         self.kernel.validate()?;
         self.clients.validate()?;
+        self.mechanism.exception_less.validate()?;
         let run = |field, cause| Err(SettingsError::Run { field, cause });
         if self.run.cores == 0 || self.run.cores > 64 {
             return run("cores", "must lie in 1..=64");

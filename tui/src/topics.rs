@@ -77,7 +77,7 @@ pub const SETTINGS: &[Topic] = &[
     ),
     topic(
         "mechanism.exception_less.kernel_cores_poll",
-        "true: kernel cores notice posts by polling the pages; false: only flexsc_wait wakes them.",
+        "true: kernel cores notice posts by polling the pages until they have been idle for kernel_core_idle_us; false: they sleep at once.",
     ),
     topic(
         "mechanism.exception_less.variant",
@@ -90,6 +90,33 @@ pub const SETTINGS: &[Topic] = &[
         "`non-blocking`: kernel instructions to save or take up that state.",
     ),
     topic("mechanism.exception_less.switch_instructions", "`threads`: user instructions to switch between user threads."),
+    topic("mechanism.exception_less.kernel_core_idle_us", "A polling kernel core that finds nothing for so long goes to sleep."),
+    topic(
+        "mechanism.exception_less.flow_steering",
+        "true: a connection's interrupts go to the core where its read waits; false: they stay spread over the kernel cores.",
+    ),
+    topic(
+        "mechanism.exception_less.own_core_calls",
+        "With at most so many submitted calls the program's own core executes them: no sleeping core is worth waking.",
+    ),
+    topic(
+        "mechanism.exception_less.entries",
+        "Entries in the syscall pages; 0: as many as can be in use. With fewer the library delays calls while all are busy.",
+    ),
+    topic(
+        "mechanism.exception_less.read_timeout_us",
+        "A read that has waited so long is cancelled and posted again; 0: never. The call can still win the race.",
+    ),
+    topic(
+        "mechanism.exception_less.make_room_after_us",
+        "With a limit on entries: a read that has waited so long gives its entry up when other calls are delayed.",
+    ),
+    topic("mechanism.exception_less.no_callback", "Calls whose result the program ignores: `[\"close\", \"setsockopt\"]`."),
+    topic(
+        "mechanism.exception_less.synchronous_calls",
+        "Calls that the port left synchronous, each with its crossing: `[\"newfstatat\"]`.",
+    ),
+    topic("mechanism.exception_less.accepts_outstanding", "Accepts posted at the same time."),
     topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
     topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),
     topic(

@@ -2,35 +2,53 @@
 
 use super::ExceptionLess;
 use super::user::UserState;
+use crate::settings::ExceptionLessVariant;
+use os_model::stats::BatchLimit;
 use os_model::system::System;
 use os_model::task::TaskState;
-use sim_core::ids::CoreId;
+use sim_core::ids::{ConnectionId, CoreId, Cycles};
+use sim_core::workload::Program;
+
+/// One core that can execute posted calls.
+#[derive(Debug)]
+pub(super) struct KernelCore {
+    pub id: CoreId,
+    /// Syscall threads executing or runnable.
+    pub active: u32,
+    /// Threads that last ran here and sleep on the work queue.
+    pub idle_threads: Vec<usize>,
+    /// Since when it has had an active thread, or none.
+    since: Cycles,
+    /// It takes no posted calls: nobody has woken it yet, or it has found nothing for so long that it stopped polling. A call that
+    /// slept here still ends here.
+    asleep: bool,
+    /// Calls completed since it last had no active thread.
+    batch: u32,
+}
 
 /// Cores that execute calls, in the order in which they are woken.
 #[derive(Debug)]
 pub(super) struct KernelCores {
     /// The fixed list: the other cores first, the user thread's own core last (it executes calls while the user thread waits).
-    pub list: Vec<CoreId>,
-    /// Syscall threads executing or runnable, by position in the list.
-    pub active: Vec<u32>,
-    /// Threads that sleep on the work queue, by position in the list.
-    pub idle_threads: Vec<Vec<usize>>,
+    pub list: Vec<KernelCore>,
+    /// How long a core without work polls before it sleeps.
+    idle_cycles: Cycles,
 }
 
 impl KernelCores {
-    /// The list for a user thread on `home` and so many cores, all without work.
-    pub fn new(home: CoreId, cores: u32) -> KernelCores {
+    /// The list for a user thread on `home` and so many cores, all asleep.
+    pub fn new(home: CoreId, cores: u32, idle_cycles: Cycles) -> KernelCores {
+        let core = |id: CoreId| KernelCore { id, active: 0, idle_threads: Vec::new(), since: 0, asleep: true, batch: 0 };
         let others = (0..cores as u16).map(CoreId).filter(|core| *core != home);
-        let list: Vec<CoreId> = others.chain([home]).collect();
-        KernelCores { active: vec![0; list.len()], idle_threads: vec![Vec::new(); list.len()], list }
+        KernelCores { list: others.chain([home]).map(core).collect(), idle_cycles }
     }
 
-    /// Network interrupts go to the cores that execute calls, as an administrator would steer them.
+    /// At first network interrupts are spread over the cores that execute calls, as an administrator would steer them.
     pub fn steer_interrupts(&self, system: &mut System) {
         let cores = system.cores.len();
         if cores > 1 && system.kernel.network.receive_side_scaling {
             for (index, connection) in system.connections.iter_mut().enumerate() {
-                connection.queue = self.list[index % (cores - 1)];
+                connection.queue = self.list[index % (cores - 1)].id;
             }
         }
     }
@@ -39,49 +57,174 @@ impl KernelCores {
     pub fn own(&self) -> usize {
         self.list.len() - 1
     }
+
+    /// True while a core without work still polls the pages.
+    fn polls(&self, position: usize) -> bool {
+        position != self.own() && self.list[position].active == 0 && !self.list[position].asleep
+    }
+
+    /// Cores that have polled long enough without finding anything go to sleep.
+    fn let_idle_sleep(&mut self, system: &mut System, at: Cycles) {
+        for position in 0..self.own() {
+            if self.polls(position) && at >= self.list[position].since + self.idle_cycles {
+                self.list[position].asleep = true;
+                self.count_polled(system, position, self.list[position].since + self.idle_cycles);
+                system.stats.occurred("kernel core sleeps", 1);
+            }
+        }
+    }
+
+    /// Cycles that a core spent polling; those before the window are not counted.
+    fn count_polled(&self, system: &mut System, position: usize, until: Cycles) {
+        let from = self.list[position].since.max(system.stats.window_start());
+        system.stats.occurred("kernel core cycles polled", until.saturating_sub(from));
+    }
 }
 
 impl ExceptionLess {
     /// Syscall threads active or runnable on the user thread's own core.
     pub(super) fn own_core_busy(&self, system: &System) -> bool {
-        let runnable = system.cores[self.home.index()].run_queue.iter().any(|task| *task != self.user);
-        self.kernel_cores.active[self.kernel_cores.own()] > 0 || runnable
+        let syscall_threads = self.first_thread_task..self.first_thread_task + self.threads.len() as u32;
+        let runnable = system.cores[self.home.index()].run_queue.iter().any(|task| syscall_threads.contains(&task.0));
+        self.kernel_cores.list[self.kernel_cores.own()].active > 0 || runnable
     }
 
-    /// Wakes the next core of the list while those before it are busy and a page waits. The user thread's own core takes part only
-    /// while the user thread waits.
-    pub(super) fn wake_kernel_cores(&mut self, system: &mut System, user_waits: bool, at: u64, from: Option<CoreId>) {
-        let mut waiting = self.pages.shares_waiting();
-        for position in 0..self.kernel_cores.list.len() {
-            if waiting == 0 {
-                return;
+    /// Cores that poll take what waits; of those asleep the next of the list is woken while all before it are busy, when there is more
+    /// than the program's own core could as well do itself, which takes part only while the user thread waits.
+    pub(super) fn wake_kernel_cores(&mut self, system: &mut System, user_waits: bool, at: Cycles, from: Option<CoreId>) {
+        self.kernel_cores.let_idle_sleep(system, at);
+        let mut shares = self.pages.shares_waiting();
+        let own = self.kernel_cores.own();
+        for position in 0..own {
+            if shares > 0 && self.kernel_cores.polls(position) {
+                // it sees the post without an interrupt: only the line travels
+                self.start_thread(system, position, at, Some(self.kernel_cores.list[position].id));
+                shares -= 1;
             }
-            let own = position == self.kernel_cores.own();
-            if self.kernel_cores.active[position] > 0 || (own && !user_waits) {
-                continue;
+        }
+        if self.pages.waiting() > self.settings.own_core_calls && from.is_some() {
+            for position in 0..own {
+                if shares > 0 && self.kernel_cores.list[position].active == 0 {
+                    self.start_thread(system, position, at, from);
+                    shares -= 1;
+                }
             }
-            waiting -= 1;
-            self.start_thread(system, position, at, from);
+        }
+        if shares > 0 && user_waits && self.kernel_cores.list[own].active == 0 {
+            self.start_thread(system, own, at, from);
         }
     }
 
-    /// An idle syscall thread of a core begins to look for work.
-    pub(super) fn start_thread(&mut self, system: &mut System, position: usize, at: u64, from: Option<CoreId>) {
-        if let Some(thread) = self.kernel_cores.idle_threads[position].pop() {
-            self.kernel_cores.active[position] += 1;
-            let task = self.threads[thread].task;
-            // a kernel core that polls notices a post without an interrupt: only the transfer of the line
-            let polled = from.is_some() && self.settings.kernel_cores_poll;
-            system.wake(task, at, if polled { Some(self.kernel_cores.list[position]) } else { from });
+    /// Cores that poll see a post at once; those asleep do not, and nobody in user mode can wake them.
+    pub(super) fn notice_post(&mut self, system: &mut System, at: Cycles) {
+        self.wake_kernel_cores(system, false, at, None);
+    }
+
+    /// An idle syscall thread begins to look for work on a core: one that last ran there if possible.
+    pub(super) fn start_thread(&mut self, system: &mut System, position: usize, at: Cycles, from: Option<CoreId>) {
+        let thread = self.kernel_cores.list[position].idle_threads.pop().or_else(|| self.borrow_thread());
+        let Some(thread) = thread else { return };
+        let task = self.threads[thread].task;
+        self.threads[thread].core = position;
+        system.tasks[task.index()].core = self.kernel_cores.list[position].id;
+        self.activate(system, position, at);
+        if std::mem::take(&mut self.kernel_cores.list[position].asleep) && position != self.kernel_cores.own() {
+            system.stats.occurred("kernel core wake-ups", 1);
         }
+        system.wake(task, at, from);
+    }
+
+    /// A thread of the core with most to spare. The threads of a kernel that does not block stay where their continuations are.
+    fn borrow_thread(&mut self) -> Option<usize> {
+        if self.is(ExceptionLessVariant::NonBlocking) {
+            return None;
+        }
+        self.kernel_cores.list.iter_mut().max_by_key(|core| core.idle_threads.len())?.idle_threads.pop()
+    }
+
+    /// A syscall thread of a core begins to execute.
+    pub(super) fn activate(&mut self, system: &mut System, position: usize, at: Cycles) {
+        let cores = &mut self.kernel_cores;
+        cores.let_idle_sleep(system, at);
+        if cores.polls(position) {
+            cores.count_polled(system, position, at);
+        }
+        let core = &mut cores.list[position];
+        core.active += 1;
+        if core.active == 1 {
+            core.since = at;
+        }
+    }
+
+    /// True when the one active thread of a core goes on with the next call: not while there is another one, nor on a core that takes
+    /// no posted calls.
+    pub(super) fn goes_on(&self, position: usize) -> bool {
+        let core = &self.kernel_cores.list[position];
+        core.active == 1 && (position == self.kernel_cores.own() || !core.asleep)
+    }
+
+    /// A connection's interrupts go where its data is waited for (receive flow steering).
+    pub(super) fn steer(&self, system: &mut System, connection: ConnectionId, position: usize) {
+        if self.settings.flow_steering && system.kernel.network.receive_side_scaling {
+            system.connections[connection.index()].queue = self.kernel_cores.list[position].id;
+        }
+    }
+
+    /// Data has come for a thread that sleeps on the program's own core while the program runs there: it wakes on the other core
+    /// with the least to do, where a scheduler would place it.
+    pub(super) fn place_woken(&mut self, system: &mut System, connection: ConnectionId) {
+        let Some(task) = system.connections[connection.index()].blocked else { return };
+        let own = self.kernel_cores.own();
+        if own == 0 || self.user_state == UserState::Waiting || system.tasks[task.index()].state != TaskState::Sleeping {
+            return;
+        }
+        let index = (task.0 - self.first_thread_task) as usize;
+        if self.threads[index].core == own {
+            let idlest = (0..own).min_by_key(|&position| self.kernel_cores.list[position].active).unwrap_or(own);
+            self.threads[index].core = idlest;
+            system.tasks[task.index()].core = self.kernel_cores.list[idlest].id;
+        }
+    }
+
+    /// A syscall thread of a core sleeps.
+    pub(super) fn deactivate(&mut self, system: &mut System, position: usize, at: Cycles) {
+        let own = position == self.kernel_cores.own();
+        let throttled = self.is_throttled();
+        let core = &mut self.kernel_cores.list[position];
+        core.active -= 1;
+        if core.active > 0 {
+            return;
+        }
+        let since = std::mem::replace(&mut core.since, at);
+        let batch = std::mem::take(&mut core.batch);
+        if batch > 0 {
+            let limit = match (system.workload.program, throttled) {
+                (_, true) => BatchLimit::Limit,
+                (Program::Sequential, false) => BatchLimit::Dependencies,
+                _ => BatchLimit::Ready,
+            };
+            system.stats.batch(batch, limit);
+        }
+        if !own {
+            let spent = at.saturating_sub(since.max(system.stats.window_start()));
+            system.stats.occurred("kernel core cycles active", spent);
+        }
+    }
+
+    /// A core has completed a posted call.
+    pub(super) fn count_executed(&mut self, system: &mut System, position: usize) {
+        self.kernel_cores.list[position].batch += 1;
+        let own = position == self.kernel_cores.own();
+        system.stats.occurred(if own { "calls executed on the program's core" } else { "calls executed on kernel cores" }, 1);
     }
 
     /// `flexsc_wait` returns when a call has completed; on the user thread's own core not before the active syscall thread has
     /// executed all that is submitted there.
-    pub(super) fn maybe_wake_user(&mut self, system: &mut System, position: usize, at: u64) {
-        let waiting = self.user_state == UserState::Waiting && system.tasks[self.user.index()].state == TaskState::Sleeping;
-        if waiting && self.pages.has_done() && !self.own_core_busy(system) {
-            system.wake(self.user, at, Some(self.kernel_cores.list[position]));
+    pub(super) fn maybe_wake_user(&mut self, system: &mut System, position: usize, at: Cycles) {
+        // a timer may have woken it just now, for nothing: it must learn that there is something after all
+        if self.user_state == UserState::Waiting && self.pages.has_done() && !self.own_core_busy(system) {
+            self.user_called = true;
+            system.wake(self.user, at, Some(self.kernel_cores.list[position].id));
         }
     }
 }

@@ -90,12 +90,21 @@ impl ExceptionLess {
     }
 
     /// A thread that an event woke from the work queue is active again.
-    pub(super) fn leave_work_queue(&mut self, index: usize) {
+    pub(super) fn leave_work_queue(&mut self, system: &mut System, index: usize) {
         let position = self.threads[index].core;
-        let idle = &mut self.kernel_cores.idle_threads[position];
+        let idle = &mut self.kernel_cores.list[position].idle_threads;
         if let Some(place) = idle.iter().position(|thread| *thread == index) {
             idle.remove(place);
-            self.kernel_cores.active[position] += 1;
+            let at = system.cpu.clock(self.kernel_cores.list[position].id);
+            self.activate(system, position, at);
         }
+    }
+
+    /// Kernel side: a cancelled call that waits is taken out of its wait queue, and the thread that found the cancellation ends it. False
+    /// when its event has come already: it will complete.
+    pub(super) fn withdraw_continuation(&mut self, entry: u32) -> bool {
+        let connection = self.pages.entry(entry).connection;
+        let waiting = self.continuations.receives.get_mut(connection.index());
+        waiting.and_then(|receive| receive.take_if(|(parked, _)| *parked == entry)).is_some()
     }
 }

@@ -18,14 +18,18 @@ const USER_STACK_BYTES: u64 = 2 * PAGE_BYTES;
 pub(super) struct Size {
     /// User threads as the kernel sees them.
     pub engines: u32,
+    /// Entries of each, in syscall pages.
+    pub entries: u32,
     /// Syscall pages of each.
-    pub pages: u32,
+    pages: u32,
     /// Syscall threads of each.
     pub syscall_threads: u32,
     /// Lines of pages and locks, or of the queues, of each.
     pub entry_lines: u32,
     /// Lines of continuations or of user threads' control blocks, behind those, of each.
     pub state_lines: u32,
+    /// Lines of results that stood on the stack, behind those, of each.
+    pub result_lines: u32,
 }
 
 impl Size {
@@ -41,28 +45,35 @@ impl Size {
             ExceptionLessVariant::Epoll => cores,
             _ => pages(connections, cores),
         };
-        let entries = pages * PAGE_ENTRIES;
+        let entries = if settings.entries == 0 { pages * PAGE_ENTRIES } else { settings.entries };
+        let pages = entries.div_ceil(PAGE_ENTRIES);
         let syscall_threads = match variant {
             ExceptionLessVariant::NonBlocking => cores,
             // one is in the readiness call, and one a core executes
             ExceptionLessVariant::Epoll => 2 * cores,
             ExceptionLessVariant::Threads => own + 1,
-            // one thread per entry exists; the model makes one for each that can be asleep inside a call at the same time (a
-            // connection has one receive outstanding) and one active per core
-            _ => connections * 2 + 8 + cores,
+            // one per entry, and one a core that looks for work while all those sleep in calls
+            _ => entries + cores,
         };
-        let entry_lines = if variant == ExceptionLessVariant::Queues { queues::lines(entries) } else { entries + pages };
+        let entry_lines =
+            if variant == ExceptionLessVariant::Queues { queues::lines(entries) } else { pages * PAGE_ENTRIES + pages };
         let state_lines = match variant {
             ExceptionLessVariant::NonBlocking => entries * settings.continuation_lines,
             ExceptionLessVariant::Threads => own,
             _ => 0,
         };
-        Size { engines, pages, syscall_threads, entry_lines, state_lines }
+        let result_lines = entries * settings.stat_result_lines;
+        Size { engines, entries, pages, syscall_threads, entry_lines, state_lines, result_lines }
+    }
+
+    /// Lines of one user thread's memory.
+    pub fn lines(&self) -> u32 {
+        self.entry_lines + self.state_lines + self.result_lines
     }
 
     /// Memory of the mechanism in a real system.
     fn memory_bytes(&self, workload: &Workload, variant: ExceptionLessVariant, cores: u32, connections: u32) -> u64 {
-        let entries = u64::from(self.pages * PAGE_ENTRIES);
+        let entries = u64::from(self.entries);
         let threads = match variant {
             ExceptionLessVariant::NonBlocking => u64::from(cores),
             _ => entries,
@@ -98,7 +109,7 @@ pub fn needs(workload: &Workload, settings: &ExceptionLessSettings, cores: u32, 
     let size = Size::new(workload, settings, cores, connections);
     Needs {
         tasks: (size.engines * (1 + size.syscall_threads)).max(connections),
-        memory_lines: size.engines * (size.entry_lines + size.state_lines),
+        memory_lines: size.engines * size.lines(),
         pollers: size.engines,
         memory_bytes: size.memory_bytes(workload, settings.variant, cores, connections),
         ..Needs::default()

@@ -1,16 +1,16 @@
 //! Syscall threads: they take submitted entries, execute the calls, and hand over to each other when a call must wait.
 
 use super::cores::KernelCores;
-use super::{ExceptionLess, HOOK_DONE, HOOK_TAKEN};
+use super::entries::Taken;
+use super::{ExceptionLess, HOOK_DONE, HOOK_SIGNAL, HOOK_TAKEN, kernel_context};
 use crate::settings::ExceptionLessVariant;
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
-use os_model::stats::BatchLimit;
 use os_model::system::{Next, System};
-use sim_core::block::{BlockId, Cut};
+use sim_core::block::{BlockId, Cut, OpKind};
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
-use sim_core::ids::TaskId;
+use sim_core::ids::{Cycles, TaskId};
 use sim_core::workload::Effect;
 
 /// What a posted call is for.
@@ -34,8 +34,8 @@ pub(super) struct SyscallThread {
     pub blocked: bool,
     /// It is asleep inside its call and not counted as active.
     pub parked: bool,
-    /// Calls executed since it last had nothing to do.
-    pub batch: u32,
+    /// Somebody wants its call ended.
+    pub signalled: bool,
 }
 
 /// Makes syscall threads, spread over the kernel cores, all asleep on the work queue.
@@ -43,13 +43,13 @@ pub(super) fn make(system: &mut System, kernel_cores: &mut KernelCores, count: u
     let mut threads = Vec::new();
     for index in 0..count {
         let core = index as usize % kernel_cores.list.len();
-        let task = system.add_task(kernel_cores.list[core], 0, 0);
+        let task = system.add_task(kernel_cores.list[core].id, 0, 0);
         // the user thread goes first: calls execute when it waits, or on other cores
         system.tasks[task.index()].priority = 1;
-        kernel_cores.idle_threads[core].push(threads.len());
-        threads.push(SyscallThread { task, core, entry: None, blocked: false, parked: false, batch: 0 });
+        kernel_cores.list[core].idle_threads.push(threads.len());
+        threads.push(SyscallThread { task, core, entry: None, blocked: false, parked: false, signalled: false });
     }
-    kernel_cores.idle_threads.iter_mut().for_each(|list| list.reverse());
+    kernel_cores.list.iter_mut().for_each(|core| core.idle_threads.reverse());
     threads
 }
 
@@ -57,29 +57,57 @@ impl ExceptionLess {
     /// A syscall thread: finish the call in hand, or take the next submitted entry.
     pub(super) fn next_thread(&mut self, system: &mut System, task: TaskId) -> Next {
         let index = (task.0 - self.first_thread_task) as usize;
+        let position = self.threads[index].core;
         if self.is(ExceptionLessVariant::NonBlocking) {
-            self.leave_work_queue(index);
+            self.leave_work_queue(system, index);
         }
         if std::mem::take(&mut self.threads[index].parked) {
-            self.kernel_cores.active[self.threads[index].core] += 1;
+            let at = system.cpu.clock(self.kernel_cores.list[position].id);
+            self.activate(system, position, at);
         }
         if let Some(entry) = self.threads[index].entry {
             return self.resume_call(system, index, entry);
         }
         if let Some(entry) = self.take_continuation(system, index) {
-            self.threads[index].entry = Some(entry);
+            self.begin_call(index, entry);
             return Next::Continue;
         }
-        let position = self.threads[index].core;
+        if !self.goes_on(position) {
+            return self.rest(system, index);
+        }
         match self.pages.take(system, task, &self.settings, position) {
-            Some(entry) => {
-                self.threads[index].entry = Some(entry);
-                self.threads[index].batch += 1;
-                system.push(task, Action::Hook(HOOK_TAKEN, index as u64));
-                Next::Continue
-            }
+            Some(taken) => self.begin_taken(system, index, taken),
             None => self.rest(system, index),
         }
+    }
+
+    fn begin_taken(&mut self, system: &mut System, index: usize, taken: Taken) -> Next {
+        let task = self.threads[index].task;
+        match taken {
+            Taken::Call(entry) => {
+                self.begin_call(index, entry);
+                system.push(task, Action::Hook(HOOK_TAKEN, index as u64));
+            }
+            Taken::Withdrawn(entry) => {
+                self.begin_call(index, entry);
+                self.interrupt(system, index, entry);
+            }
+            Taken::Cancelled(entry) => {
+                system.push(task, Action::Instructions(kernel_context(), self.settings.signal_instructions));
+                if !self.is(ExceptionLessVariant::NonBlocking) {
+                    system.push(task, Action::Hook(HOOK_SIGNAL, self.name(entry)));
+                } else if self.withdraw_continuation(entry) {
+                    self.begin_call(index, entry);
+                    self.interrupt(system, index, entry);
+                }
+            }
+        }
+        Next::Continue
+    }
+
+    fn begin_call(&mut self, index: usize, entry: u32) {
+        self.threads[index].entry = Some(entry);
+        self.pages.entry_mut(entry).executor = Some(index);
     }
 
     /// Executes the call of a busy entry, or goes on after it slept.
@@ -95,6 +123,11 @@ impl ExceptionLess {
             self.execute(system, index, entry, kind);
             return Next::Continue;
         }
+        if self.threads[index].signalled {
+            self.leave_interrupted(system, index, kind);
+            self.interrupt(system, index, entry);
+            return Next::Continue;
+        }
         if self.returns_again(system, kind) {
             self.return_again(system, index, entry);
             return Next::Continue;
@@ -102,7 +135,41 @@ impl ExceptionLess {
         self.block(system, index, entry, kind)
     }
 
-    fn kind(&self, system: &System, entry: u32) -> Kind {
+    /// The kernel's work of a call that a signal ended.
+    fn leave_interrupted(&mut self, system: &mut System, index: usize, kind: Kind) {
+        let (task, call) =
+            (self.threads[index].task, if kind == Kind::Readiness { CallNumber::POLL } else { receive_call(system) });
+        system.push(task, Action::Count(call, Slot::NONE));
+        if std::mem::take(&mut self.threads[index].blocked) {
+            // the recorded rest of a blocking call stands for its way out with EINTR, though it copies data, which this one does not
+            let wake = system.pick(&system.workload.blocking.wake);
+            self.push_handler(system, task, wake, Context::call(call), Slot::NONE);
+        }
+    }
+
+    /// The call ends with EINTR.
+    fn interrupt(&mut self, system: &mut System, index: usize, entry: u32) {
+        self.pages.entry_mut(entry).interrupted = true;
+        self.end_call(system, index, entry);
+    }
+
+    /// The result of a thread's call is written.
+    pub(super) fn finish_call(&mut self, system: &mut System, index: usize, at: Cycles) {
+        let Some(entry) = self.threads[index].entry.take() else { return };
+        self.threads[index].signalled = false;
+        let posted = self.pages.entry(entry);
+        self.pages.complete(entry);
+        let position = self.threads[index].core;
+        self.count_executed(system, position);
+        if posted.interrupted {
+            system.stats.occurred("cancelled calls", 1);
+        } else if posted.cancelling {
+            system.stats.occurred("cancellations that came too late", 1);
+        }
+        self.maybe_wake_user(system, position, at);
+    }
+
+    pub(super) fn kind(&self, system: &System, entry: u32) -> Kind {
         let posted = self.pages.entry(entry);
         if posted.readiness {
             return Kind::Readiness;
@@ -139,6 +206,9 @@ impl ExceptionLess {
         if kind == Kind::Readiness {
             self.execute_readiness(system, index, slept);
         } else if let Some(step) = system.request_step(slot, posted.step) {
+            for line in self.result_lines(entry, step) {
+                system.push(task, Action::Touch(kernel_context(), line, OpKind::Store));
+            }
             self.pages.entry_mut(entry).connection = system.requests[slot.index()].connection;
             let mut actions = Vec::new();
             system.call_actions(step, slot, Part::Handler, &mut actions);
@@ -192,18 +262,19 @@ impl ExceptionLess {
         match kind {
             Kind::Accept => system.wait_on(self.poller, task),
             Kind::Readiness if self.is(ExceptionLessVariant::Epoll) => system.wait_on(self.poller, task),
-            _ => system.connections[connection.index()].blocked = Some(task),
+            _ => {
+                system.connections[connection.index()].blocked = Some(task);
+                self.steer(system, connection, position);
+            }
         }
         self.threads[index].parked = true;
-        self.kernel_cores.active[position] -= 1;
-        let core = self.kernel_cores.list[position];
+        let core = self.kernel_cores.list[position].id;
         let at = system.cpu.clock(core);
-        if self.pages.waits_for(position) && self.kernel_cores.active[position] == 0 {
+        let hand_over = self.goes_on(position) && self.pages.waits_for(position);
+        if hand_over {
             self.start_thread(system, position, at, Some(core));
-        } else {
-            self.pages.release(position);
-            self.maybe_wake_user(system, position, at);
         }
+        self.leave(system, position, at);
         Next::Sleep
     }
 
@@ -220,15 +291,24 @@ impl ExceptionLess {
     /// Nothing submitted: back to the work queue.
     fn rest(&mut self, system: &mut System, index: usize) -> Next {
         let position = self.threads[index].core;
-        let batch = std::mem::take(&mut self.threads[index].batch);
-        if batch > 0 {
-            system.stats.batch(batch, BatchLimit::Ready);
-        }
-        self.pages.release(position);
-        self.kernel_cores.idle_threads[position].push(index);
-        self.kernel_cores.active[position] -= 1;
-        let at = system.cpu.clock(self.kernel_cores.list[position]);
-        self.maybe_wake_user(system, position, at);
+        self.kernel_cores.list[position].idle_threads.push(index);
+        let at = system.cpu.clock(self.kernel_cores.list[position].id);
+        self.leave(system, position, at);
         Next::Sleep
     }
+
+    /// A thread of a core sleeps; the last one gives up the core's page.
+    fn leave(&mut self, system: &mut System, position: usize, at: Cycles) {
+        self.deactivate(system, position, at);
+        if self.kernel_cores.list[position].active == 0 {
+            self.pages.release(position);
+        }
+        self.maybe_wake_user(system, position, at);
+    }
+}
+
+/// The call with which the program receives its requests.
+fn receive_call(system: &System) -> CallNumber {
+    let steps = system.workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
+    steps.filter(|step| step.effect == Effect::Receive).map(|step| step.call).next().unwrap_or(CallNumber::READ)
 }

@@ -1,6 +1,7 @@
 //! Settings of exception-less calls.
 
 use serde::{Deserialize, Serialize};
+use sim_core::calls::CallNumber;
 
 /// Forms of exception-less calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +44,34 @@ pub struct ExceptionLessSettings {
     pub dispatch_instructions: u32,
     /// Kernel instructions from the handler's return to the entry's status.
     pub complete_instructions: u32,
+    /// Kernel instructions of `flexsc_register` per syscall thread that it clones. Guess: `copy_process` without a new address space
+    /// and `wake_up_new_task` are several thousand instructions.
+    pub register_thread_instructions: u32,
+    /// Entries in the syscall pages; 0: as many as can be in use at the same time. With fewer the library delays calls while all are
+    /// busy (ATC'11, section 7).
+    pub entries: u32,
     /// Accepts posted at the same time (ATC'11, section 4: several accepts outstanding).
     pub accepts_outstanding: u32,
+    /// Calls whose result the program ignores: no callback runs, the entry is freed when it is seen done (ATC'11 names close and
+    /// setsockopt). A call that a later one depends on keeps its callback.
+    pub no_callback: Vec<String>,
+    /// Calls that the port left synchronous: the program makes them with a crossing where they stand. Receives and accepts cannot be.
+    pub synchronous_calls: Vec<String>,
+    /// A read that has waited so long is cancelled and, when that succeeds, posted again, microseconds; 0: never (ATC'11, section 4.2).
+    pub read_timeout_us: f64,
+    /// With a limit on entries: a read that has waited so long is cancelled when other calls are delayed for want of an entry, and waits
+    /// its turn again. Without it dormant connections could hold all entries: a standstill. Microseconds, guess: some round trips.
+    pub make_room_after_us: f64,
+    /// User instructions per timer that is set and dropped again. Guess: a list at the tail of which it goes.
+    pub timer_instructions: u32,
+    /// User instructions to cancel a call: compare and swap of the status, bookkeeping. Guess.
+    pub cancel_instructions: u32,
+    /// Kernel instructions from a cancelled entry to the signalled syscall thread: look up the thread, queue the signal, wake the thread.
+    /// Guess from the length of `send_sig` and `try_to_wake_up`.
+    pub signal_instructions: u32,
     /// Extra lines touched when a result that stood on the stack (fstat) lives in its own memory.
     pub stat_result_lines: u32,
-    /// Kernel cores notice posts by polling the pages (true), or are woken only by `flexsc_wait` (false).
+    /// Kernel cores notice posts by polling the pages (true), or sleep as soon as they find nothing (false).
     pub kernel_cores_poll: bool,
     /// Instructions to compare and move a queue's indices (`queues`). As many as liburing's submit and peek paths have around the entry
     /// itself, counted on their source: within a factor of two.
@@ -61,6 +85,15 @@ pub struct ExceptionLessSettings {
     /// User instructions to switch between user threads (`threads`): six callee-saved registers, stack pointer and control words out and
     /// in as in a minimal `swapcontext` without signal mask (about 25), and the ready list (about 25, a guess).
     pub switch_instructions: u32,
+    /// A kernel core that polls and finds nothing for so long goes to sleep, microseconds. Guess: no paper gives one; many times the
+    /// cost of waking it, so that it sleeps only when the load has changed.
+    pub kernel_core_idle_us: f64,
+    /// A connection's network interrupts go to the core where its read waits, as receive flow steering does (Linux 2.6.35; in hardware
+    /// since); false: they stay spread over the kernel cores.
+    pub flow_steering: bool,
+    /// With at most so many submitted calls no sleeping core is worth waking: the program's own core executes them in `flexsc_wait`.
+    /// Guess: so many short calls take about as long as the wake-up of an idle core.
+    pub own_core_calls: u32,
 }
 
 impl Default for ExceptionLessSettings {
@@ -72,13 +105,79 @@ impl Default for ExceptionLessSettings {
             callback_instructions: 60,
             dispatch_instructions: 40,
             complete_instructions: 15,
+            register_thread_instructions: 6_000,
+            entries: 0,
             accepts_outstanding: 32,
+            no_callback: ["close", "setsockopt", "shutdown"].map(str::to_owned).into(),
+            synchronous_calls: Vec::new(),
+            read_timeout_us: 0.0,
+            make_room_after_us: 1_000.0,
+            timer_instructions: 30,
+            cancel_instructions: 20,
+            signal_instructions: 400,
             stat_result_lines: 3,
             kernel_cores_poll: true,
             queue_index_instructions: 10,
             continuation_lines: 5,
             continuation_instructions: 60,
             switch_instructions: 50,
+            kernel_core_idle_us: 50.0,
+            flow_steering: true,
+            own_core_calls: 4,
         }
+    }
+}
+
+/// Fewest entries that a limit may leave: an accept, a read, and room for the calls that serve what they bring.
+pub const FEWEST_ENTRIES: u32 = 4;
+
+/// Settings of exception-less calls that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExceptionLessError {
+    /// A number out of range.
+    #[error("mechanism.exception_less.{field}: {cause}")]
+    Range {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and what is allowed.
+        cause: String,
+    },
+    /// A name that is no system call.
+    #[error("mechanism.exception_less.{field}: '{name}' is no system call of x86-64 Linux; `ringscope list syscalls` shows them")]
+    Call {
+        /// The field.
+        field: &'static str,
+        /// The name.
+        name: String,
+    },
+}
+
+impl ExceptionLessSettings {
+    /// Checks ranges and names.
+    ///
+    /// # Errors
+    /// The first field that cannot be used.
+    pub fn validate(&self) -> Result<(), ExceptionLessError> {
+        if self.entries != 0 && self.entries < FEWEST_ENTRIES {
+            let cause = format!("must be 0 (as many as needed) or at least {FEWEST_ENTRIES}");
+            return Err(ExceptionLessError::Range { field: "entries", cause });
+        }
+        let times = [
+            ("read_timeout_us", self.read_timeout_us, true),
+            ("make_room_after_us", self.make_room_after_us, false),
+            ("kernel_core_idle_us", self.kernel_core_idle_us, true),
+        ];
+        for (field, value, may_be_zero) in times {
+            if !value.is_finite() || value < 0.0 || (value == 0.0 && !may_be_zero) {
+                let cause = if may_be_zero { "must not be negative" } else { "must be above 0" };
+                return Err(ExceptionLessError::Range { field, cause: cause.into() });
+            }
+        }
+        for (field, names) in [("no_callback", &self.no_callback), ("synchronous_calls", &self.synchronous_calls)] {
+            if let Some(name) = names.iter().find(|name| CallNumber::from_name(name).is_none()) {
+                return Err(ExceptionLessError::Call { field, name: name.clone() });
+            }
+        }
+        Ok(())
     }
 }

@@ -239,6 +239,9 @@ fn unfit(workload: &Workload, settings: &SyncSettings) -> Option<String> {
         SyncVariant::EpollEdge if workload.readiness.again.is_empty() => {
             Some("no read that finds nothing is recorded; import the recording again".into())
         }
+        SyncVariant::Poll if workload.readiness.poll.is_none() => {
+            Some("no poll over several descriptors is recorded; import the recording again".into())
+        }
         SyncVariant::Threads if workload.blocking.sleep.is_empty() => {
             Some("no blocking receive is recorded; import the recording again".into())
         }

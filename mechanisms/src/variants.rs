@@ -28,6 +28,7 @@ const fn variant(mechanism: Mechanism, name: &'static str, summary: &'static str
 pub const VARIANTS: &[Variant] = &[
     variant(Mechanism::Sync, "recorded", "the readiness call and the threads of the recording", "stock Linux"),
     variant(Mechanism::Sync, "epoll-edge", "edge-triggered epoll: one event per arrival, and reads until EAGAIN", "stock Linux, epoll(7)"),
+    variant(Mechanism::Sync, "poll", "poll over all descriptors: its work grows with their number", "stock Linux, poll(2)"),
     variant(Mechanism::Sync, "threads", "a blocking thread per connection", "stock Linux"),
     variant(Mechanism::ExceptionLess, "pages", "syscall pages that syscall threads scan, under an event library", "FlexSC (OSDI'10), libflexsc (ATC'11)"),
     variant(Mechanism::ExceptionLess, "queues", "two message queues instead of scanned pages", "libflexsc (ATC'11), section 7"),

@@ -177,16 +177,20 @@ pub struct Readiness {
 pub struct PollCall {
     /// Kernel work from entry to the first descriptor.
     pub head: Vec<BlockId>,
-    /// Per descriptor: look it up, put the task into its wait queue, ask for its readiness.
-    pub item: Vec<BlockId>,
-    /// The same without the wait queue: after the first ready descriptor, and after a sleep.
-    pub item_again: Vec<BlockId>,
-    /// Per descriptor whose wait queue holds the task: take it out.
+    /// Per descriptor: its lookup.
+    pub lookup: Vec<BlockId>,
+    /// Per descriptor: the question for its readiness, as a socket of the program answers it.
+    pub asked: Vec<BlockId>,
+    /// Per descriptor: the task is put into its wait queue. Not after the first ready descriptor, and not after a sleep.
+    pub queue: Vec<BlockId>,
+    /// Per descriptor: it is let go.
+    pub put: Vec<BlockId>,
+    /// Per descriptor whose wait queue holds the task: it is taken out.
     pub release: Vec<BlockId>,
     /// From the last descriptor to the return, without the releases.
     pub tail: Vec<BlockId>,
-    /// Instructions per descriptor that lie between those pieces (the copy of the descriptors in and of the events out): fitted to
-    /// calls with different numbers of descriptors.
+    /// Instructions per descriptor that lie between those pieces (the copies of the array in and of the events out): fitted to calls
+    /// with different numbers of descriptors.
     pub rest_instructions: u32,
 }
 

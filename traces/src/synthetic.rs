@@ -133,8 +133,10 @@ pub fn server(shape: Shape) -> Workload {
         again: vec![maker.kernel(quarter)],
         poll: Some(PollCall {
             head: vec![maker.kernel(quarter)],
-            item: vec![maker.kernel(quarter)],
-            item_again: vec![maker.kernel(quarter)],
+            lookup: vec![maker.kernel(quarter)],
+            asked: vec![maker.kernel(quarter)],
+            queue: vec![maker.kernel(quarter)],
+            put: vec![maker.kernel(quarter)],
             release: vec![maker.kernel(quarter)],
             tail: vec![maker.kernel(quarter)],
             rest_instructions: 5,

@@ -70,6 +70,7 @@ pub const SETTINGS: &[Topic] = &[
         "mechanism.sync.accept",
         "Several event loops: `per-loop` (a listening socket each, SO_REUSEPORT), `shared` (a new connection wakes every sleeping loop) or `shared-exclusive` (it wakes one, EPOLLEXCLUSIVE).",
     ),
+    topic("mechanism.sync.poll_scan_instructions", "Variant poll: user instructions per descriptor to go through the result."),
     topic("mechanism.sync.reread_instructions", "Variant epoll-edge: user instructions from a served request to the next read."),
     topic(
         "mechanism.exception_less",

@@ -1,6 +1,7 @@
 //! An event loop: a readiness call, and the requests that it leads to.
 
 use super::issue_step;
+use super::poll::PollSet;
 use crate::issue::Issuer;
 use crate::settings::{SyncSettings, SyncVariant};
 use os_model::action::{Action, Slot};
@@ -23,6 +24,8 @@ const STALE_EVENTS: &str = "wake-ups that found the connection taken";
 pub(super) struct EventLoop {
     poller: usize,
     edge: bool,
+    /// For a loop that calls `poll`.
+    poll: Option<PollSet>,
     state: State,
     current: Option<(Slot, u32)>,
     events: VecDeque<Ready>,
@@ -52,6 +55,7 @@ impl EventLoop {
         EventLoop {
             poller,
             edge: variant == SyncVariant::EpollEdge,
+            poll: (variant == SyncVariant::Poll).then(PollSet::new),
             state: State::Running,
             current: None,
             events: VecDeque::new(),
@@ -66,21 +70,40 @@ impl EventLoop {
     /// What the loop does next.
     pub fn next(&mut self, system: &mut System, issuer: &mut Issuer, settings: &SyncSettings, task: TaskId) -> Next {
         match self.state {
-            State::Entered => self.look(system, issuer, task, false),
-            State::Asleep => self.look(system, issuer, task, true),
+            State::Entered => self.look(system, issuer, settings, task, false),
+            State::Asleep => self.look(system, issuer, settings, task, true),
             State::Running => self.next_unit(system, issuer, settings, task),
         }
     }
 
     /// In the readiness call: return what is ready, or sleep.
-    fn look(&mut self, system: &mut System, issuer: &mut Issuer, task: TaskId, slept: bool) -> Next {
+    fn look(&mut self, system: &mut System, issuer: &mut Issuer, settings: &SyncSettings, task: TaskId, slept: bool) -> Next {
         let Some(wait) = &system.workload.wait else { return Next::Sleep };
         // clients of a datagram server share one socket: one descriptor is ready, whatever the number of messages
-        let most = if system.workload.datagram { 1 } else { wait.max_events.max(1) as usize };
+        let most = match (system.workload.datagram, &self.poll) {
+            (true, _) => 1,
+            (false, Some(_)) => usize::MAX,
+            (false, None) => wait.max_events.max(1) as usize,
+        };
         let scan = system.scan_ready(self.poller, most, self.edge);
         if scan.events.is_empty() && scan.stale == 0 && slept {
             system.wait_on(self.poller, task);
             return Next::Sleep;
+        }
+        if let Some(poll) = &mut self.poll {
+            match slept {
+                false => poll.first_pass(system, issuer, task, self.poller),
+                true => poll.second_pass(system, issuer, task, self.poller),
+            }
+            if scan.events.is_empty() {
+                self.state = State::Asleep;
+                return Next::Continue;
+            }
+            poll.end(system, issuer, task);
+            issuer.leave(system, task);
+            issuer.user_instructions(system, task, poll.watched() * settings.poll_scan_instructions);
+            self.take_events(scan.events);
+            return Next::Continue;
         }
         let context = Context::call(wait.call);
         let first = match (scan.events.is_empty(), slept) {
@@ -100,10 +123,14 @@ impl EventLoop {
         let tail = system.pick(&wait.tail);
         issuer.piece(system, task, tail, context, Slot::NONE);
         issuer.leave(system, task);
-        self.last_events = scan.events.len() as u32;
-        self.events = scan.events.into();
-        self.state = State::Running;
+        self.take_events(scan.events);
         Next::Continue
+    }
+
+    fn take_events(&mut self, events: Vec<Ready>) {
+        self.last_events = events.len() as u32;
+        self.events = events.into();
+        self.state = State::Running;
     }
 
     /// The kernel's work for each entry of the ready list.
@@ -249,7 +276,8 @@ impl EventLoop {
         let user = system.pick_wait_user(wait, self.last_events);
         issuer.user_block(system, task, user, Slot::NONE);
         issuer.enter(system, task, true);
-        system.push(task, Action::Count(wait.call, Slot::NONE));
+        let call = if self.poll.is_some() { CallNumber::POLL } else { wait.call };
+        system.push(task, Action::Count(call, Slot::NONE));
         self.state = State::Entered;
         Next::Continue
     }

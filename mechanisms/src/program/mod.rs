@@ -5,6 +5,7 @@
 
 mod connection;
 mod event_loop;
+mod poll;
 
 pub use crate::issue::HOOK_SERVED;
 use crate::issue::Issuer;

@@ -12,6 +12,8 @@ pub enum SyncVariant {
     Recorded,
     /// Edge-triggered epoll: one event per arrival, and the program reads until it meets EAGAIN.
     EpollEdge,
+    /// `poll` over all descriptors.
+    Poll,
     /// A blocking thread per connection.
     Threads,
 }
@@ -27,10 +29,17 @@ pub struct SyncSettings {
     /// User instructions from a served request back to the next read, with edge-triggered events. Guess: a loop branch, the buffer's
     /// address and room, the call of the read function.
     pub reread_instructions: u32,
+    /// User instructions per descriptor to go through poll's result. Guess: a load, a test, a branch, the next index.
+    pub poll_scan_instructions: u32,
 }
 
 impl Default for SyncSettings {
     fn default() -> Self {
-        SyncSettings { variant: SyncVariant::default(), accept: AcceptSharing::default(), reread_instructions: 30 }
+        SyncSettings {
+            variant: SyncVariant::default(),
+            accept: AcceptSharing::default(),
+            reread_instructions: 30,
+            poll_scan_instructions: 4,
+        }
     }
 }

@@ -541,7 +541,7 @@ fn new_connection(index: u32, size: &Size, queue_cores: u32) -> Connection {
 
 impl Request {
     /// What slot 0 holds: no request.
-    fn none() -> Request {
+    pub(super) fn none() -> Request {
         Request {
             connection: ConnectionId(0),
             class: 0,

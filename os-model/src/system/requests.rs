@@ -45,6 +45,12 @@ impl<'a> System<'a> {
         }
     }
 
+    /// A slot that stands for a connection without a request, for work on its socket. It is never given back.
+    pub fn standing_slot(&mut self, connection: ConnectionId) -> Slot {
+        self.requests.push(Request { connection, ..Request::none() });
+        Slot(self.requests.len() as u32 - 1)
+    }
+
     /// Gives a slot back: the server is done with the request and the client has its reply.
     pub(super) fn free_request(&mut self, slot: Slot) {
         let request = &mut self.requests[slot.index()];

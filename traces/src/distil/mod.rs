@@ -25,6 +25,7 @@ mod emit;
 mod functions;
 mod kernel_blocks;
 mod maps;
+mod readiness;
 mod recording;
 mod requests;
 mod rings;
@@ -47,6 +48,7 @@ pub use rings::RingRecording;
 use segments::SegmentPart;
 use sha2::{Digest, Sha256};
 use sharing::{Places, SOFTIRQ_CONTEXT, SharingModel, Slots, USER_CONTEXT, Unit, UnitStep, classify};
+use sim_core::block::BlockId;
 use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
     BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, Program, Readiness, RecordedClient, RequestClass, Source,
@@ -74,7 +76,7 @@ pub struct DistilOptions<'a> {
     pub null_call: Option<&'a [u8]>,
     /// A capture whose threads sleep in receives (`thsrv`), for a program that never did: what a blocking call would execute.
     pub blocking: Option<&'a [u8]>,
-    /// A capture with other ways of asking for readiness (`ubench2`): a read that finds nothing.
+    /// A capture with other ways of asking for readiness (`ubench2`): a read that finds nothing, `poll`.
     pub readiness: Option<&'a [u8]>,
     /// What io_uring executes around calls.
     pub ring: Option<&'a RingRecording>,
@@ -165,8 +167,9 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     } else {
         exemplars.blocking(&analysis.calls, &analysis.requests.again, event_loop)
     };
-    let mut readiness = Readiness::default();
+    let (mut readiness, mut socket_questions) = (Readiness::default(), Vec::new());
     if event_loop {
+        exemplars.socket_questions(&analysis.calls, &mut socket_questions);
         exemplars.empty_reads(&analysis.calls, &mut readiness.again);
     }
     let mut kernel = KernelBlocks::default();
@@ -180,7 +183,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     libraries(options, &mut slots, &mut emitter, &mut kernel, wait.as_mut())?;
     blocking_library(options, &mut slots, &mut emitter, &mut kernel, &mut blocking)?;
     if event_loop {
-        readiness_library(options, &mut slots, &mut emitter, &mut readiness)?;
+        readiness_library(options, &mut slots, &mut emitter, &mut readiness, socket_questions)?;
     }
     summarise(&analysis, &classes, &emitter, &mut notes);
     let requests = if analysis.program == Program::Sequential { 1 } else { analysis.requests.replies };
@@ -469,6 +472,7 @@ fn readiness_library(
     slots: &mut Slots,
     emitter: &mut Emitter,
     readiness: &mut Readiness,
+    socket_questions: Vec<BlockId>,
 ) -> Result<(), TraceError> {
     let Some(bytes) = options.readiness else { return Ok(()) };
     let library = library(bytes, u64::MAX, slots)?;
@@ -476,6 +480,7 @@ fn readiness_library(
     if readiness.again.is_empty() {
         exemplars.empty_reads(&library.calls, &mut readiness.again);
     }
+    readiness.poll = exemplars.poll_call(&library.calls, socket_questions);
     Ok(())
 }
 

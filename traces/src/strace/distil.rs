@@ -433,8 +433,10 @@ impl<'a> Distiller<'a> {
         let again = copy(&from.again);
         let poll = from.poll.as_ref().map(|poll| PollCall {
             head: copy(&poll.head),
-            item: copy(&poll.item),
-            item_again: copy(&poll.item_again),
+            lookup: copy(&poll.lookup),
+            asked: copy(&poll.asked),
+            queue: copy(&poll.queue),
+            put: copy(&poll.put),
             release: copy(&poll.release),
             tail: copy(&poll.tail),
             rest_instructions: poll.rest_instructions,

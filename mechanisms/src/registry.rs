@@ -184,7 +184,7 @@ impl Mechanism {
                 tasks: program_tasks,
                 memory_lines: BatchedScript::memory_lines(&settings.batched_script, program_tasks),
                 pollers: loops,
-                memory_bytes: u64::from(program_tasks) * LUA_STATE_BYTES,
+                memory_bytes: BatchedScript::memory_bytes(&settings.batched_script, program_tasks),
                 ..Needs::default()
             },
             Mechanism::InKernelDsl if settings.in_kernel_dsl.variant == InKernelVariant::Wyki => {
@@ -248,9 +248,6 @@ fn unfit(workload: &Workload, settings: &SyncSettings) -> Option<String> {
         _ => None,
     }
 }
-
-/// A fresh LuaJIT state with its standard libraries takes about 30 KiB (`collectgarbage("count")`).
-const LUA_STATE_BYTES: u64 = 30 * 1024;
 
 /// Event loops of a server on so many cores. A single-threaded server (redis) has one, whatever the cores.
 pub fn event_loops(workload: &Workload, cores: u32) -> u32 {

@@ -4,6 +4,7 @@ use super::invocation::receive_call;
 use super::{After, BatchedScript, State};
 use crate::issue::Issuer;
 use crate::program::HOOK_SERVED;
+use crate::settings::BatchedScriptVariant;
 use os_model::action::{Action, Slot};
 use os_model::connection::Ready;
 use os_model::system::{Next, System};
@@ -81,15 +82,26 @@ impl BatchedScript {
         Issuer::Crossing.leave(system, task);
         self.thread(task).state = State::Program;
         for event in events {
-            let request = match event {
-                Ready::Listener => system.accept(poller).map(|connection| (system.connections[connection.index()].request, 0)),
-                Ready::Connection(connection) => {
-                    system.waiting_request(connection).map(|slot| (slot, system.requests[slot.index()].step))
-                }
-            };
-            self.thread(task).user_work.extend(request);
+            let requests = self.requests_of(system, poller, event);
+            self.thread(task).user_work.extend(requests);
         }
         Next::Continue
+    }
+
+    /// The requests that an event is about. A looped vector accepts all connections that wait, up to the limit.
+    fn requests_of(&self, system: &mut System, poller: usize, event: Ready) -> Vec<(Slot, u32)> {
+        match event {
+            Ready::Listener => {
+                let looped = self.settings.variant == BatchedScriptVariant::LoopedMultiCall;
+                let most = if looped { self.settings.limit.max(1) } else { 1 };
+                let accepted = (0..most).map_while(|_| system.accept(poller)).collect::<Vec<_>>();
+                accepted.into_iter().map(|connection| (system.connections[connection.index()].request, 0)).collect()
+            }
+            Ready::Connection(connection) => {
+                let waiting = system.waiting_request(connection);
+                waiting.map(|slot| (slot, system.requests[slot.index()].step)).into_iter().collect()
+            }
+        }
     }
 
     /// Into the program's own blocking receive.

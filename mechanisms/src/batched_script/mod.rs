@@ -73,6 +73,9 @@ enum State {
     Receive { slept: bool },
 }
 
+/// A fresh LuaJIT state with its standard libraries takes about 30 KiB (`collectgarbage("count")`).
+const LUA_STATE_BYTES: u64 = 30 * 1024;
+
 /// A step past every chain's end.
 const END: u32 = u32::MAX;
 
@@ -103,6 +106,11 @@ impl BatchedScript {
     /// Lines of all Lua states.
     pub fn memory_lines(settings: &BatchedScriptSettings, threads: u32) -> u32 {
         settings.state_lines * threads.max(1)
+    }
+
+    /// Memory of all Lua states; the variants without scripts keep nothing in the kernel.
+    pub fn memory_bytes(settings: &BatchedScriptSettings, threads: u32) -> u64 {
+        if settings.variant == BatchedScriptVariant::Script { u64::from(threads) * LUA_STATE_BYTES } else { 0 }
     }
 
     /// Why a variant cannot run a workload, if it cannot.

@@ -1,0 +1,3 @@
+function work(requests)
+    while true do end
+end

@@ -1,0 +1,3 @@
+function work(requests)
+    local x = = 1
+end

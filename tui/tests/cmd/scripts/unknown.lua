@@ -1,0 +1,3 @@
+function work(requests)
+    sys.recvform(requests[1].fd, 100)
+end

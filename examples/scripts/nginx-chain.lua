@@ -11,7 +11,7 @@ function work(requests)
             sys.setsockopt(request.fd, "TCP_CORK", 1)
             sys.writev(request.fd, { "HTTP/1.1 200 OK\r\n", "Content-Length: " .. size .. "\r\n\r\n" })
             sys.sendfile(request.fd, file, size)
-            sys.setsockopt(request.fd, "TCP_CORK", 0)
+            sys.write(request.log, 100)
             sys.close(file)
         end
     end

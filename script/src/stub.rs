@@ -51,6 +51,7 @@ fn requests(first_call: &str) -> Value {
             ("call", Value::Text(first_call.into())),
             ("bytes", Value::Integer(512)),
             ("path", Value::Text("/served/1".into())),
+            ("log", Value::Integer(CONNECTION + 3)),
         ])
     };
     Value::List(vec![request(0), request(1)])

@@ -266,6 +266,7 @@ fn request(system: &System, slot: Slot, due: u32) -> Value {
         ("call", Value::Text(call.into())),
         ("bytes", Value::Integer(i64::from(bytes))),
         ("path", descriptors::path(slot)),
+        ("log", Target::Request(slot).descriptor()),
     ])
 }
 

@@ -110,6 +110,9 @@ impl BatchedScript {
         let owed = self.thread(task).owed.iter().any(|(of, _)| *of == slot);
         if index as usize + 1 == system.steps(slot).len() && !owed {
             system.push(task, Action::Hook(crate::program::HOOK_SERVED, u64::from(slot.0)));
+            // its slot may stand for another request before the script returns
+            invoked.held.retain(|held| held.slot != slot);
+            self.thread(task).given_up.retain(|given_up| *given_up != slot);
         }
         results(step.call, system, slot, step.bytes)
     }

@@ -220,7 +220,7 @@ impl BatchedScript {
             let calls = invoked.completed;
             system.stats.remark(format!("{} ({calls} calls completed)", failure.message));
         }
-        let nothing = invoked.held.is_empty() && system.workload.program != Program::Sequential;
+        let nothing = invoked.held.is_empty() && invoked.calls == 0 && system.workload.program != Program::Sequential;
         self.thread(task).wait_directly = nothing;
         if failure.is_some() {
             let given_up = invoked.held.iter().map(|held| held.slot);

@@ -259,7 +259,7 @@ fn split(cumulated: &[Split], settings: &Settings) -> Vec<CoreWindow> {
 
 fn window(samples: &[Sample]) -> Window {
     Window {
-        opened_by: "at least two requests a connection, then two batches in a row within 3 % of each other, at most ten batches"
+        opened_by: "at least two requests of each connection (40 batches of one request a connection at most), then two batches in a row within 3 % of each other, at most ten batches"
             .into(),
         warm_up_requests: samples.iter().map(|sample| sample.warm_up_replies).sum(),
         warm_up_cycles: samples.iter().map(|sample| sample.warm_up_cycles).sum(),

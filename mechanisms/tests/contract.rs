@@ -102,3 +102,20 @@ fn the_same_seed_gives_the_same_run() {
         }
     }
 }
+
+/// A closed loop serves its connections in turn: a reply that reaches the client before the server is done with the request lets the
+/// same slot stand for the next request, and neither may take the other's place. The in-kernel service answers before the program gets
+/// to its own requests, which may starve them.
+#[test]
+fn connections_are_served_in_turn() {
+    let workload = server(Shape { connection_per_request: true, kernel_lines: 1500, ..Shape::default() });
+    let mut settings = settings(1, 24);
+    settings.run.requests = 400;
+    settings.clients.link_delay_us = 0.5;
+    settings.clients.service_us = 0.5;
+    for variant in VARIANTS.iter().filter(|variant| variant.mechanism != Mechanism::InKernelDsl) {
+        let Some(sample) = run(&workload, &settings, variant) else { continue };
+        let latency = sample.latency.microseconds(1_000_000);
+        assert!(latency.p99 < 4.0 * latency.p50, "{}: p50 {} cycles, p99 {}", label(variant), latency.p50, latency.p99);
+    }
+}

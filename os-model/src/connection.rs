@@ -31,6 +31,8 @@ pub struct Connection {
     pub poller: usize,
     /// True while it is in the poller's ready list.
     pub in_ready_list: bool,
+    /// Replies that its client has received since the simulation began.
+    pub replies: u64,
     /// The receive queue, and so the core, its packets arrive on.
     pub queue: CoreId,
 }

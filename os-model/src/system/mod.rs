@@ -379,6 +379,11 @@ impl<'a> System<'a> {
         (link, client)
     }
 
+    /// Replies of the connection that had fewest since the simulation began.
+    pub fn fewest_replies(&self) -> u64 {
+        self.connections.iter().map(|connection| connection.replies).min().unwrap_or(0)
+    }
+
     /// Packets lost to full receive rings.
     pub fn dropped_packets(&self) -> u64 {
         self.queues.iter().map(|queue| queue.dropped_packets).sum()
@@ -535,6 +540,7 @@ fn new_connection(index: u32, size: &Size, queue_cores: u32) -> Connection {
         blocked: None,
         poller: (index % size.pollers.max(1)) as usize,
         in_ready_list: false,
+        replies: 0,
         queue: CoreId((index % queue_cores) as u16),
     }
 }

@@ -301,6 +301,7 @@ impl System<'_> {
             self.free_request(slot);
         }
         self.connections[connection.index()].request = Slot::NONE;
+        self.connections[connection.index()].replies += 1;
         if self.clients.kind == ClientKind::Remote {
             let done = self.client_processors.serve(at);
             let per_request = self.workload.connection_per_request;

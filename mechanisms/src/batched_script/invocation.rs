@@ -168,7 +168,7 @@ impl BatchedScript {
         };
         let slot = self.slot_of(system, task, invoked, target);
         if slot == Slot::NONE {
-            let alone = self.thread(task).poller.is_none() && invoked.held.is_empty();
+            let alone = self.thread(task).poller.is_none() && invoked.held.is_empty() && invoked.calls == 0;
             let number = receive_call(system);
             return Answer::Values(if alone { call_values(number, target.descriptor(), Slot::NONE, 0) } else { vec![Value::Nil] });
         }

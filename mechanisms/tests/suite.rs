@@ -1,0 +1,14 @@
+//! All tests of the mechanisms in one program: each file is a module.
+
+mod captured;
+mod contract;
+mod elevated;
+mod exception_less;
+mod exception_less_variants;
+mod in_kernel;
+mod interrupted;
+mod invariants;
+mod io_uring;
+mod load_steps;
+mod scripts;
+mod synchronous;

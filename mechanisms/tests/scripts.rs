@@ -220,3 +220,13 @@ fn the_other_examples_run() {
         assert!(occurred(&sample, "Lua instructions") > 0);
     }
 }
+
+/// Calls that name no descriptor and no path (getppid) belong to the request that the script works for, in a sequential program too.
+#[test]
+fn calls_without_arguments_belong_to_the_request() {
+    let loops = traces::call_loop::CallLoop::null(8).load().unwrap();
+    let sample = run(&loops, "");
+    assert!(sample.replies >= 120);
+    assert_eq!(occurred(&sample, "script calls by borrowed blocks"), 0);
+    assert!((7.9..=8.1).contains(&calls_per_reply(&sample, "getppid")), "{}", calls_per_reply(&sample, "getppid"));
+}

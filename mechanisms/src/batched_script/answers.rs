@@ -12,7 +12,7 @@ use script::{Answer, Call, Value};
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
 use sim_core::ids::TaskId;
-use sim_core::workload::{Effect, Step};
+use sim_core::workload::{Effect, Program, Step};
 
 /// Calls that ask what is ready.
 const READINESS: &[&str] = &["epoll_wait", "epoll_pwait", "poll", "ppoll", "select", "pselect6"];
@@ -56,8 +56,10 @@ impl BatchedScript {
         target: Option<Target>,
     ) -> Tried {
         let own = self.thread(task).connection;
-        let mut slot = target.map_or(invoked.current, |target| self.slot_of(system, task, invoked, target));
-        let alone = self.thread(task).poller.is_none();
+        // a call that names no object is for the request that the script was asking about, or for the first that it was given
+        let unnamed = if invoked.current == Slot::NONE { first_held(invoked) } else { invoked.current };
+        let mut slot = target.map_or(unnamed, |target| self.slot_of(system, task, invoked, target));
+        let alone = self.thread(task).poller.is_none() && system.workload.program != Program::Sequential;
         if slot == Slot::NONE && alone && super::first_step(system, Slot::NONE).is_some_and(|step| step.call == number) {
             // the connection's next request: it waits for it
             let connection = connection_of(system, slot, own);
@@ -161,6 +163,10 @@ impl BatchedScript {
         system.call_actions(step, slot, Part::Handler, &mut actions);
         system.tasks[task.index()].actions.extend(actions);
     }
+}
+
+fn first_held(invoked: &Invoked) -> Slot {
+    invoked.held.first().map_or(Slot::NONE, |held| held.slot)
 }
 
 /// What a call returns when it succeeds.

@@ -161,7 +161,7 @@ impl BatchedScript {
     }
 
     /// `program.next(fd)`: the call that the request needs before the program must work for it again, with its arguments.
-    fn program_next(&mut self, system: &System, task: TaskId, invoked: &Invoked, call: &Call) -> Answer {
+    fn program_next(&mut self, system: &System, task: TaskId, invoked: &mut Invoked, call: &Call) -> Answer {
         let target = call.arguments.first().and_then(|value| self.target(system, value));
         let Some(target) = target else {
             return Answer::Misuse("bad argument #1 to 'program.next' (descriptor expected)".into());
@@ -178,6 +178,7 @@ impl BatchedScript {
             _ => None,
         };
         let step = next.and_then(|next| system.request_step(slot, next));
+        invoked.current = slot;
         Answer::Values(step.map_or(vec![Value::Nil], |step| call_values(step.call, descriptor(system, slot), slot, step.bytes)))
     }
 

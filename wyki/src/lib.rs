@@ -12,7 +12,7 @@
 //! assert_eq!(service.handle(&mut state, 0, b"hello", &mut Silent), Verdict::Reply(b"hello".to_vec()));
 //! ```
 //!
-//! A program is read ([`token`](mod@crate::token), `parse`), checked for names, types and bounds while its control-flow graph is made
+//! A program is read (`token`, `parse`), checked for names, types and bounds while its control-flow graph is made
 //! (`lower`, `ir`), simplified, checked for use after release, given yields, and laid out in lines of code. What remains is a
 //! [`Service`] that handles real bytes and tells a [`Trace`] what each run executes and touches. This crate knows nothing of processors,
 //! kernels or time; docs/wyki.md holds the grammar and the cost of each operation.

@@ -16,6 +16,7 @@ pub mod info;
 pub mod kernel_map;
 pub mod lackey;
 pub mod open;
+pub mod scale;
 pub mod strace;
 pub mod synthetic;
 pub mod workload_file;

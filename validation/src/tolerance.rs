@@ -19,7 +19,9 @@ pub enum Tolerance {
 
 /// A tolerance that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("tolerance '{text}' is not understood: use `N %`, `N pp`, `N`, `N UNIT`, `factor N`, `one power of two`, `at most N` or `A to B`")]
+#[error(
+    "tolerance '{text}' is not understood: use `N %`, `N pp`, `N`, `N UNIT`, `factor N`, `one power of two`, `at most N` or `A to B`"
+)]
 pub struct ToleranceError {
     /// What the table says.
     pub text: String,

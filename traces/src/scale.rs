@@ -1,0 +1,216 @@
+//! A workload of another kernel or program version, made from a recorded one by a stated rule.
+//!
+//! Published results name instructions per call of kernels and programs that nobody recorded. Their blocks are made from the recorded
+//! ones so that footprint follows work:
+//!
+//! - **Less work** (a factor below one): code is thinned by groups of [`GROUP_LINES`] lines. A group is kept or left out *everywhere*,
+//!   by a hash of its address, so that code and data footprint shrink with the instructions and what calls share stays shared.
+//! - **More work** (a factor above one): each group is executed once more at a copy of its address for every whole step of the factor,
+//!   and for the rest of the groups that the hash chooses: a program that does more has more code.
+//!
+//! Data touches follow the code that makes them; a copy touches the same data again.
+
+use sim_core::block::{BlockId, BlockStore, Op, OpKind, Origin, Region, Span};
+use sim_core::ids::{CHUNK_LINES, Mode};
+use sim_core::layout::{Layout, PageSize};
+use sim_core::workload::Workload;
+
+/// Lines of code that are kept or left out together: a short function or one branch of a longer one.
+pub const GROUP_LINES: u32 = 4;
+
+/// Factors in thousandths, by mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factors {
+    /// The program's own work.
+    pub user_permille: u32,
+    /// The kernel's.
+    pub kernel_permille: u32,
+}
+
+impl Factors {
+    fn of(self, mode: Mode) -> u32 {
+        match mode {
+            Mode::User => self.user_permille,
+            Mode::Kernel => self.kernel_permille,
+        }
+    }
+}
+
+/// The workload with the work of each mode changed by a factor. Blocks, their order, and everything else stay.
+pub fn scaled(workload: &Workload, factors: Factors) -> Workload {
+    let mut scaled = workload.clone();
+    let copies = Copies::new(workload, factors, &mut scaled.layout);
+    let mut blocks = BlockStore::new();
+    for index in 1..workload.blocks.len() {
+        let id = BlockId(index as u32);
+        let info = workload.blocks.info(id);
+        let (ops, spans) = copies.block(workload.blocks.ops(id), &info.spans, factors.of(info.mode));
+        let changed = factors.of(info.mode) != 1000;
+        blocks.push(info.mode, if changed { Origin::Synthetic } else { info.origin }, &ops, spans);
+    }
+    scaled.blocks = blocks;
+    scaled
+}
+
+/// Where copies of code stand: chunks of their own, one for each chunk of code and step.
+struct Copies {
+    /// Chunk of a code line and step of the factor to the first line of the copy's chunk.
+    chunks: rustc_hash::FxHashMap<(u32, u32), u32>,
+}
+
+impl Copies {
+    fn new(workload: &Workload, factors: Factors, layout: &mut Layout) -> Copies {
+        let mut wanted = std::collections::BTreeSet::new();
+        for index in 1..workload.blocks.len() {
+            let id = BlockId(index as u32);
+            let steps = factors.of(workload.blocks.info(id).mode).saturating_sub(1).div_euclid(1000);
+            for op in workload.blocks.ops(id).iter().filter(|op| op.kind == OpKind::Fetch && op.region == Region::Fixed) {
+                wanted.extend((1..=steps).map(|step| (op.offset / CHUNK_LINES, step)));
+            }
+        }
+        let size = |chunk: u32| workload.layout.pages().get(chunk as usize).copied().unwrap_or(PageSize::Small);
+        let chunks = wanted.into_iter().map(|(chunk, step)| ((chunk, step), layout.chunk(size(chunk)))).collect();
+        Copies { chunks }
+    }
+
+    fn block(&self, ops: &[Op], spans: &[Span], permille: u32) -> (Vec<Op>, Vec<Span>) {
+        let mut out = Vec::new();
+        // new position of each old one
+        let mut places = Vec::with_capacity(ops.len() + 1);
+        let mut at = 0;
+        while at < ops.len() {
+            let end = group_end(ops, at);
+            let group = &ops[at..end];
+            let first = out.len() as u32;
+            self.group(group, permille, &mut out);
+            // inside a group a cut keeps its distance as far as the group goes
+            let kept = out.len() as u32 - first;
+            places.extend((0..group.len() as u32).map(|inside| first + inside.min(kept)));
+            at = end;
+        }
+        places.push(out.len() as u32);
+        let moved = |span: &Span| Span { cut: span.cut, start: places[span.start as usize], end: places[span.end as usize] };
+        (out, spans.iter().map(moved).collect())
+    }
+
+    fn group(&self, group: &[Op], permille: u32, out: &mut Vec<Op>) {
+        let Some(code) = group.iter().find(|op| op.kind == OpKind::Fetch) else {
+            // touches before the first fetch have no code to follow
+            out.extend_from_slice(group);
+            return;
+        };
+        let share = hash_permille(code.region, code.offset / GROUP_LINES);
+        let (whole, rest) = (permille / 1000, permille % 1000);
+        for step in 0..whole + u32::from(share < rest) {
+            out.extend(group.iter().map(|op| self.copy(*op, step)));
+        }
+    }
+
+    fn copy(&self, op: Op, step: u32) -> Op {
+        if step == 0 || op.kind != OpKind::Fetch || op.region != Region::Fixed {
+            return op;
+        }
+        let chunk = self.chunks.get(&(op.offset / CHUNK_LINES, step));
+        Op { offset: chunk.map_or(op.offset, |first| first + op.offset % CHUNK_LINES), ..op }
+    }
+}
+
+/// One past the last op of the group that begins at `at`: fetches from the same lines' group, with their data touches. A string copy
+/// and its touches stay together.
+fn group_end(ops: &[Op], at: usize) -> usize {
+    let key = |op: &Op| (op.region, op.offset / GROUP_LINES);
+    let first = ops[at..].iter().find(|op| op.kind == OpKind::Fetch).map(key);
+    let mut seen = false;
+    for (index, op) in ops.iter().enumerate().skip(at) {
+        if op.kind == OpKind::Fetch {
+            if Some(key(op)) != first {
+                return index;
+            }
+            seen = true;
+        } else if !seen && ops[index..].iter().any(|op| op.kind == OpKind::Fetch) && index == at {
+            // leading touches of a block form a group of their own
+            return ops.iter().skip(at).position(|op| op.kind == OpKind::Fetch).map_or(ops.len(), |offset| at + offset);
+        }
+    }
+    ops.len()
+}
+
+/// A number below 1000 for a group of lines: the finaliser of MurmurHash3, which spreads neighbouring keys evenly.
+fn hash_permille(region: Region, group: u32) -> u32 {
+    let mut hash = group ^ (region as u32) << 28;
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85eb_ca6b);
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(0xc2b2_ae35);
+    hash ^= hash >> 16;
+    hash % 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::{Shape, server};
+    use sim_core::block::instructions_of;
+
+    fn totals(workload: &Workload) -> [u64; 2] {
+        let mut sums = [0; 2];
+        for index in 1..workload.blocks.len() {
+            let info = workload.blocks.info(BlockId(index as u32));
+            sums[info.mode.index()] += u64::from(info.instructions);
+        }
+        sums
+    }
+
+    fn lines(workload: &Workload, mode: Mode) -> usize {
+        let mut lines = std::collections::BTreeSet::new();
+        for index in 1..workload.blocks.len() {
+            let id = BlockId(index as u32);
+            if workload.blocks.info(id).mode == mode {
+                let fetches = workload.blocks.ops(id).iter().filter(|op| op.kind == OpKind::Fetch);
+                lines.extend(fetches.map(|op| (op.region, op.offset)));
+            }
+        }
+        lines.len()
+    }
+
+    #[test]
+    fn instructions_and_footprint_follow_the_factors() {
+        let workload = server(Shape { user_lines: 400, kernel_lines: 800, ..Shape::default() });
+        let before = totals(&workload);
+        for (user, kernel) in [(1000, 1000), (2800, 650), (1500, 300)] {
+            let scaled = scaled(&workload, Factors { user_permille: user, kernel_permille: kernel });
+            let after = totals(&scaled);
+            for (mode, permille) in [(Mode::User, user), (Mode::Kernel, kernel)] {
+                let expected = before[mode.index()] * u64::from(permille) / 1000;
+                let off = after[mode.index()].abs_diff(expected) as f64 / expected as f64;
+                assert!(off < 0.06, "{mode:?} {permille}: {} for {expected}", after[mode.index()]);
+                let footprint = lines(&workload, mode) as f64 * f64::from(permille) / 1000.0;
+                assert!((lines(&scaled, mode) as f64 / footprint - 1.0).abs() < 0.06, "{mode:?} {permille}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_changes_at_a_factor_of_one() {
+        let workload = server(Shape::default());
+        let same = scaled(&workload, Factors { user_permille: 1000, kernel_permille: 1000 });
+        assert_eq!(same.blocks, workload.blocks);
+    }
+
+    #[test]
+    fn cuts_stay_inside_their_blocks_and_in_order() {
+        let workload = server(Shape::default());
+        let scaled = scaled(&workload, Factors { user_permille: 700, kernel_permille: 550 });
+        for index in 1..scaled.blocks.len() {
+            let id = BlockId(index as u32);
+            let ops = scaled.blocks.ops(id);
+            for (span, old) in scaled.blocks.info(id).spans.iter().zip(&workload.blocks.info(id).spans) {
+                assert!(span.start <= span.end && span.end as usize <= ops.len());
+                let inside = |ops: &[Op], span: &Span| f64::from(instructions_of(&ops[span.start as usize..span.end as usize]));
+                let before = inside(workload.blocks.ops(id), old);
+                let share = inside(ops, span) / before.max(1.0);
+                assert!((0.3..=0.8).contains(&share) || before < 200.0, "{share} of {before}");
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@ use super::entries::{Completion, Entry};
 use super::{ExceptionLess, HOOK_POSTED, kernel_context, user_context};
 use crate::issue::Issuer;
 use crate::program::HOOK_SERVED;
+use crate::progress::Completed;
 use crate::settings::ExceptionLessVariant;
 use cpu_model::CrossingKind;
 use os_model::action::{Action, Slot};
@@ -34,8 +35,7 @@ pub(super) struct Progress {
     awaited: usize,
     /// The program has done all it does for the request.
     ended: bool,
-    /// Completed steps, a bit each.
-    completed: Vec<u64>,
+    completed: Completed,
     /// The user thread that serves the request (FlexSC-Threads).
     pub thread: u32,
     /// The event loop has been told that the request's next receive finds its data.
@@ -48,17 +48,16 @@ impl Progress {
         self.outstanding = 0;
         self.awaited = 0;
         self.ended = false;
-        self.completed.clear();
-        self.completed.resize(steps.div_ceil(64), 0);
+        self.completed.restart(steps);
     }
 
     fn complete(&mut self, step: usize) {
-        self.completed[step / 64] |= 1 << (step % 64);
+        self.completed.complete(step);
     }
 
     /// A call can be posted when all it depends on has completed.
     fn allows(&self, step: &Step) -> bool {
-        step.depends.iter().all(|&before| self.completed[usize::from(before) / 64] >> (before % 64) & 1 == 1)
+        self.completed.allows(step)
     }
 }
 

@@ -18,7 +18,7 @@ const COMMON_LINES_MIN: usize = 8;
 const SAME_EVERYWHERE: [Region; 2] = [Region::Fixed, Region::KernelStack];
 
 pub(super) struct Copier<'a> {
-    library: &'a [&'a Workload],
+    recorded: &'a [&'a Workload],
     base: usize,
     pub blocks: BlockStore,
     pub layout: Layout,
@@ -41,7 +41,7 @@ struct ChunkLines {
 impl<'a> Copier<'a> {
     pub fn new(library: &'a [&'a Workload], base: usize) -> Self {
         Copier {
-            library,
+            recorded: library,
             base,
             blocks: BlockStore::new(),
             layout: library[base].layout.clone(),
@@ -59,7 +59,7 @@ impl<'a> Copier<'a> {
         if id == BlockId::EMPTY {
             return id;
         }
-        let from = self.library[source];
+        let from = self.recorded[source];
         let info = from.blocks.info(id);
         let origin = origin.unwrap_or(info.origin);
         if let Some(done) = self.copied.get(&(source, id, origin)) {
@@ -81,8 +81,8 @@ impl<'a> Copier<'a> {
             let map = self.chunk_map(source);
             self.chunks.insert(source, map);
         }
-        let base_lines = &self.library[self.base].region_lines;
-        let from = self.library[source];
+        let base_lines = &self.recorded[self.base].region_lines;
+        let from = self.recorded[source];
         ops.iter()
             .map(|op| {
                 let mut op = *op;
@@ -103,7 +103,7 @@ impl<'a> Copier<'a> {
     fn chunk(&mut self, source: usize, chunk: u32) -> u32 {
         let known = self.chunks.get(&source).and_then(|map| map.get(&chunk)).copied();
         known.unwrap_or_else(|| {
-            let size = self.library[source].layout.pages()[chunk as usize];
+            let size = self.recorded[source].layout.pages()[chunk as usize];
             let new = self.layout.chunk(size) / CHUNK_LINES;
             self.chunks_new += 1;
             self.chunks.entry(source).or_default().insert(chunk, new);
@@ -113,10 +113,10 @@ impl<'a> Copier<'a> {
 
     /// The chunks of a source that are the base's too.
     fn chunk_map(&mut self, source: usize) -> FxHashMap<u32, u32> {
-        let own = kernel_lines(self.library[source]);
+        let own = kernel_lines(self.recorded[source]);
         let mut base_chunks: Vec<u32> = self.base_lines.keys().copied().collect();
         base_chunks.sort_unstable();
-        let pages = (self.library[source].layout.pages(), self.library[self.base].layout.pages());
+        let pages = (self.recorded[source].layout.pages(), self.recorded[self.base].layout.pages());
         let mut map = FxHashMap::default();
         for (chunk, lines) in &own {
             let same_page = |base: &&u32| pages.0[*chunk as usize] == pages.1[**base as usize];

@@ -7,6 +7,7 @@ use crate::in_kernel::{self, ServiceError};
 use crate::registry::Mechanism;
 use crate::settings::InKernelVariant;
 use crate::simulate::{Sample, SimulationError, simulate};
+use crate::under_kernel::under_kernel;
 use crate::variants::Way;
 use sim_core::estimate::{Decision, StoppingRule, paired_ratio};
 use sim_core::manifest::{Manifest, PartsHash};
@@ -82,6 +83,7 @@ struct Point {
 /// Settings out of range, a simulation that failed, or an interruption.
 pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Result<RunReport, ExperimentError> {
     check(workload, settings)?;
+    let workload = &*under_kernel(workload, &settings.kernel);
     let fallback = fallback_note(workload, settings, way);
     let way = way.resolved(workload, &settings.mechanism);
     let manifest = manifest(workload, settings, job);
@@ -103,6 +105,7 @@ pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Res
 /// Settings out of range, a simulation that failed, or an interruption.
 pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Comparison, ExperimentError> {
     check(workload, settings)?;
+    let workload = &*under_kernel(workload, &settings.kernel);
     let manifest = manifest(workload, settings, job);
     let mut wanted = vec![Way::BASELINE];
     wanted.extend(ways.iter().filter(|way| **way != Way::BASELINE).map(|way| way.resolved(workload, &settings.mechanism)));

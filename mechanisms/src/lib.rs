@@ -18,4 +18,5 @@ mod rows;
 pub mod settings;
 pub mod simulate;
 pub mod study;
+pub mod under_kernel;
 pub mod variants;

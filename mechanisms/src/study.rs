@@ -4,6 +4,7 @@ use crate::compare::{ExperimentError, Job, in_parallel};
 use crate::experiment::Settings;
 use crate::settings::{Depth, MechanismSettings};
 use crate::simulate::{Sample, simulate};
+use crate::under_kernel::under_kernel;
 use crate::variants::Way;
 use serde::Serialize;
 use sim_core::block::Cut;
@@ -125,7 +126,11 @@ struct Simulation<'a> {
 /// A call that the recording does not repeat, settings out of range, a simulation that failed, or an interruption.
 pub fn call_costs(call: CallLoop, recording: &Workload, settings: &Settings, job: &Job) -> Result<CallCosts, StudyError> {
     settings.validate().map_err(ExperimentError::from)?;
-    let loops = BATCHES.iter().map(|&calls| CallLoop { calls, ..call }.of(recording)).collect::<Result<Vec<Workload>, _>>()?;
+    let of_size = |&calls: &u32| {
+        let recorded = CallLoop { calls, ..call }.of(recording)?;
+        Ok(under_kernel(&recorded, &settings.kernel).into_owned())
+    };
+    let loops = BATCHES.iter().map(of_size).collect::<Result<Vec<Workload>, traces::TraceError>>()?;
     let mut notes = Vec::new();
     let columns: Vec<(&'static Column, Way)> =
         COLUMNS.iter().filter_map(|column| Some((column, applies(column, call, &loops[0], &mut notes)?))).collect();

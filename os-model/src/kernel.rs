@@ -42,6 +42,26 @@ pub struct NetworkSpec {
     pub receive_side_scaling: bool,
 }
 
+/// How much work the kernel's calls make, compared with the recorded kernel of a workload's blocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkSpec {
+    /// Thousandths of the recorded kernel instructions and footprint, where nothing more is known.
+    pub permille: u32,
+    /// Published kernel instructions of calls.
+    pub calls: Vec<CallWork>,
+}
+
+/// Published kernel instructions of a call, or of several together (`open` and `close`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallWork {
+    /// Names of the calls.
+    pub calls: Vec<String>,
+    /// Kernel instructions of one execution of each.
+    pub instructions: u32,
+}
+
 /// A kernel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,6 +74,8 @@ pub struct Kernel {
     pub mitigations: Mitigations,
     /// Longest stretch a core executes before interrupts, preemption and other cores act, cycles.
     pub slice_cycles: u64,
+    /// Amount of work.
+    pub work: WorkSpec,
     /// Scheduler.
     pub scheduler: SchedulerSpec,
     /// Network.
@@ -84,7 +106,11 @@ pub enum KernelError {
 }
 
 /// Kernels that come with the program: name and RON text.
-pub const PRESETS: &[(&str, &str)] = &[("linux-6.1", include_str!("../kernels/linux-6.1.ron"))];
+pub const PRESETS: &[(&str, &str)] = &[
+    ("linux-6.1", include_str!("../kernels/linux-6.1.ron")),
+    ("linux-2.6.33", include_str!("../kernels/linux-2.6.33.ron")),
+    ("freebsd-10.1-i386", include_str!("../kernels/freebsd-10.1-i386.ron")),
+];
 
 impl Kernel {
     /// The RON text of a preset.
@@ -115,6 +141,12 @@ impl Kernel {
         let field = |field, cause| Err(KernelError::Field { field, cause });
         if !(50..=1_000_000).contains(&self.slice_cycles) {
             return field("slice_cycles", "must lie in 50..=1000000");
+        }
+        if !(50..=20_000).contains(&self.work.permille) {
+            return field("work.permille", "must lie in 50..=20000");
+        }
+        if self.work.calls.iter().any(|call| call.calls.is_empty() || call.instructions == 0) {
+            return field("work.calls", "each entry needs at least one call and one instruction");
         }
         if !(1..=10_000).contains(&self.scheduler.tick_hz) {
             return field("scheduler.tick_hz", "must lie in 1..=10000");

@@ -356,6 +356,17 @@ pub struct RecordedClient {
     pub instructions_kernel: u64,
 }
 
+/// How much kernel work a program's calls make under a kernel on which it was not recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedKernelWork {
+    /// Name of the kernel description.
+    pub kernel: String,
+    /// Thousandths of the recorded kernel instructions.
+    pub permille: u32,
+    /// Where the number of instructions comes from.
+    pub source: String,
+}
+
 /// How much of the reading was certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -441,6 +452,10 @@ pub struct Workload {
     pub payload: Option<Payload>,
     /// Base CPI of the program's user code in thousandths (fitted to its synchronous row; MODEL.md section 1), or the machine's default.
     pub user_base_cpi_milli: Option<u32>,
+    /// Kernel work under kernels that nobody recorded the program on, where something is known of it. Other kernels' descriptions say
+    /// what holds without.
+    #[serde(default)]
+    pub stated_kernel_work: Vec<StatedKernelWork>,
     /// What the importer understood, guessed and dropped.
     pub notes: Vec<Note>,
 }

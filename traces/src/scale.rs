@@ -17,39 +17,34 @@ use sim_core::workload::Workload;
 
 /// Lines of code that are kept or left out together: a short function or one branch of a longer one.
 pub const GROUP_LINES: u32 = 4;
+/// A copy's chunk is turned by so many lines a step: copies at the same place of their chunks would all compete for the same cache
+/// sets. A whole number of groups, and of pages and a half (64 lines each), so that copies spread over sets of all caches.
+const TURN_LINES: u32 = 8 * 1_357;
+/// The factor that changes nothing.
+pub const UNCHANGED: u32 = 1000;
 
-/// Factors in thousandths, by mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Factors {
-    /// The program's own work.
-    pub user_permille: u32,
-    /// The kernel's.
-    pub kernel_permille: u32,
-}
-
-impl Factors {
-    fn of(self, mode: Mode) -> u32 {
-        match mode {
-            Mode::User => self.user_permille,
-            Mode::Kernel => self.kernel_permille,
-        }
-    }
-}
-
-/// The workload with the work of each mode changed by a factor. Blocks, their order, and everything else stay.
-pub fn scaled(workload: &Workload, factors: Factors) -> Workload {
+/// The workload with the work of each block changed by a factor in thousandths. Blocks, their order, and everything else stay.
+pub fn scaled(workload: &Workload, factor_permille: impl Fn(BlockId) -> u32) -> Workload {
     let mut scaled = workload.clone();
-    let copies = Copies::new(workload, factors, &mut scaled.layout);
+    let copies = Copies::new(workload, &factor_permille, &mut scaled.layout);
     let mut blocks = BlockStore::new();
-    for index in 1..workload.blocks.len() {
-        let id = BlockId(index as u32);
+    for id in ids(workload) {
         let info = workload.blocks.info(id);
-        let (ops, spans) = copies.block(workload.blocks.ops(id), &info.spans, factors.of(info.mode));
-        let changed = factors.of(info.mode) != 1000;
-        blocks.push(info.mode, if changed { Origin::Synthetic } else { info.origin }, &ops, spans);
+        let factor = factor_permille(id);
+        let (ops, spans) = copies.block(workload.blocks.ops(id), &info.spans, factor);
+        blocks.push(info.mode, if factor == UNCHANGED { info.origin } else { Origin::Synthetic }, &ops, spans);
     }
     scaled.blocks = blocks;
     scaled
+}
+
+/// The workload with all work of one mode changed by a factor.
+pub fn scaled_mode(workload: &Workload, mode: Mode, permille: u32) -> Workload {
+    scaled(workload, |id| if workload.blocks.info(id).mode == mode { permille } else { UNCHANGED })
+}
+
+fn ids(workload: &Workload) -> impl Iterator<Item = BlockId> {
+    (1..workload.blocks.len() as u32).map(BlockId)
 }
 
 /// Where copies of code stand: chunks of their own, one for each chunk of code and step.
@@ -59,11 +54,10 @@ struct Copies {
 }
 
 impl Copies {
-    fn new(workload: &Workload, factors: Factors, layout: &mut Layout) -> Copies {
+    fn new(workload: &Workload, factor_permille: impl Fn(BlockId) -> u32, layout: &mut Layout) -> Copies {
         let mut wanted = std::collections::BTreeSet::new();
-        for index in 1..workload.blocks.len() {
-            let id = BlockId(index as u32);
-            let steps = factors.of(workload.blocks.info(id).mode).saturating_sub(1).div_euclid(1000);
+        for id in ids(workload) {
+            let steps = factor_permille(id).saturating_sub(1) / 1000;
             for op in workload.blocks.ops(id).iter().filter(|op| op.kind == OpKind::Fetch && op.region == Region::Fixed) {
                 wanted.extend((1..=steps).map(|step| (op.offset / CHUNK_LINES, step)));
             }
@@ -111,7 +105,8 @@ impl Copies {
             return op;
         }
         let chunk = self.chunks.get(&(op.offset / CHUNK_LINES, step));
-        Op { offset: chunk.map_or(op.offset, |first| first + op.offset % CHUNK_LINES), ..op }
+        let inside = (op.offset + step * TURN_LINES) % CHUNK_LINES;
+        Op { offset: chunk.map_or(op.offset, |first| first + inside), ..op }
     }
 }
 
@@ -178,7 +173,7 @@ mod tests {
         let workload = server(Shape { user_lines: 400, kernel_lines: 800, ..Shape::default() });
         let before = totals(&workload);
         for (user, kernel) in [(1000, 1000), (2800, 650), (1500, 300)] {
-            let scaled = scaled(&workload, Factors { user_permille: user, kernel_permille: kernel });
+            let scaled = scaled_mode(&scaled_mode(&workload, Mode::User, user), Mode::Kernel, kernel);
             let after = totals(&scaled);
             for (mode, permille) in [(Mode::User, user), (Mode::Kernel, kernel)] {
                 let expected = before[mode.index()] * u64::from(permille) / 1000;
@@ -193,14 +188,14 @@ mod tests {
     #[test]
     fn nothing_changes_at_a_factor_of_one() {
         let workload = server(Shape::default());
-        let same = scaled(&workload, Factors { user_permille: 1000, kernel_permille: 1000 });
+        let same = scaled(&workload, |_| UNCHANGED);
         assert_eq!(same.blocks, workload.blocks);
     }
 
     #[test]
     fn cuts_stay_inside_their_blocks_and_in_order() {
         let workload = server(Shape::default());
-        let scaled = scaled(&workload, Factors { user_permille: 700, kernel_permille: 550 });
+        let scaled = scaled_mode(&scaled_mode(&workload, Mode::User, 700), Mode::Kernel, 550);
         for index in 1..scaled.blocks.len() {
             let id = BlockId(index as u32);
             let ops = scaled.blocks.ops(id);

@@ -178,6 +178,7 @@ pub fn server(shape: Shape) -> Workload {
             value_bytes: REPLY_BYTES - REPLY_OVERHEAD_BYTES,
         }),
         user_base_cpi_milli: None,
+        stated_kernel_work: Vec::new(),
         notes: vec![Note { certainty: Certainty::Guessed, text: "every block is made up".into(), count: 1 }],
     }
 }

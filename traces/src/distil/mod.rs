@@ -223,6 +223,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         keys,
         payload,
         user_base_cpi_milli: None,
+        stated_kernel_work: Vec::new(),
         notes,
     })
 }

@@ -143,6 +143,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         keys: if base.same_program { from.keys } else { 0 },
         payload: from.payload.filter(|_| base.same_program),
         user_base_cpi_milli: from.user_base_cpi_milli.filter(|_| base.same_program),
+        stated_kernel_work: if base.same_program { from.stated_kernel_work.clone() } else { Vec::new() },
         notes,
     })
 }

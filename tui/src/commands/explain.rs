@@ -16,6 +16,7 @@ use sim_core::stack::Component;
 use sim_core::workload::Program;
 use std::path::Path;
 use traces::bundled::BUNDLED;
+use traces::{named, published};
 
 /// Prints everything that has the name: a name can be an evictor and a structure and a key.
 pub fn explain(options: &ExplainArguments, terminal: &Terminal) -> Result<()> {
@@ -115,6 +116,12 @@ fn mechanism(name: &str) -> Option<String> {
 }
 
 fn workload(name: &str) -> Option<String> {
+    if let Some(made) = published::find(name) {
+        return Some(format!(
+            "{name} (workload): {}.\nIt is made of the recorded workload {}; amounts of work: {}. Published under kernel {}.\nUse: ringscope compare {name} --machine nehalem-atc11 --kernel {}",
+            made.description, made.base, made.source, made.kernel, made.kernel
+        ));
+    }
     let entry = BUNDLED.iter().find(|entry| entry.name == name)?;
     let kind = match entry.program {
         Program::EventLoop => "a server with an event loop",
@@ -192,7 +199,7 @@ fn call(name: &str) -> Option<String> {
 
 fn known() -> Vec<String> {
     let topics = [SETTINGS, KEYS, EVICTORS, STRUCTURES].into_iter().flatten().map(|topic| topic.name.to_owned());
-    let names = ALL.iter().map(|entry| entry.name).chain(BUNDLED.iter().map(|entry| entry.name));
+    let names = ALL.iter().map(|entry| entry.name).chain(named::entries().into_iter().map(|entry| entry.name));
     let presets = Machine::preset_names().iter().copied().chain(KERNELS.iter().map(|preset| preset.0));
     topics.chain(names.chain(presets).map(str::to_owned)).chain(Component::all().map(Component::name)).collect()
 }

@@ -11,8 +11,7 @@ use mechanisms::variants::{VARIANTS, Variant};
 use os_model::kernel::{Kernel, PRESETS as KERNELS};
 use serde_json::{Value, json};
 use sim_core::calls::CALL_NAMES;
-use traces::bundled::BUNDLED;
-use traces::call_loop;
+use traces::named;
 
 /// Prints one list.
 pub fn list(options: &ListArguments, terminal: &Terminal) -> Result<()> {
@@ -83,10 +82,8 @@ fn variants() -> Vec<Value> {
 }
 
 fn workloads() -> Vec<Value> {
-    let entry = |name: &str, what: &str, recording: &str| json!({"name": name, "what": what, "recording": recording});
-    let bundled = BUNDLED.iter().map(|bundled| entry(bundled.name, bundled.description, bundled.capture_name));
-    let recording = BUNDLED.iter().find(|bundled| bundled.name == call_loop::RECORDING).map_or("", |bundled| bundled.capture_name);
-    bundled.chain(call_loop::NAMES.iter().map(|(name, what)| entry(name, what, recording))).collect()
+    let entries = named::entries().into_iter();
+    entries.map(|entry| json!({"name": entry.name, "what": entry.description, "recording": entry.recording})).collect()
 }
 
 fn syscalls() -> Vec<Value> {

@@ -8,6 +8,7 @@ use anyhow::Result;
 use mechanisms::compare::{self, ExperimentError, Job};
 use mechanisms::experiment::Settings;
 use mechanisms::simulate::simulate_recorded;
+use mechanisms::under_kernel::under_kernel;
 use mechanisms::variants::Way;
 use os_model::timeline::Span;
 use sim_core::workload::Workload;
@@ -54,6 +55,7 @@ fn record(options: &RunArguments, workload: &Workload, settings: &Settings, way:
     let mut settings = settings.clone();
     way.apply(&mut settings.mechanism);
     let seed = settings.run.seed;
+    let workload = &*under_kernel(workload, &settings.kernel);
     let (_, recorded) = simulate_recorded(workload, &settings, way.mechanism, seed, span)
         .map_err(|source| ExperimentError::Simulation { mechanism: way.name(), seed, source })?;
     if let Some(file) = &options.timeline {

@@ -1,0 +1,50 @@
+//! Workloads that come with the program, by name: recordings, published programs, and loops of one call.
+
+use crate::bundled::{self, BUNDLED};
+use crate::call_loop::{self, CallLoop};
+use crate::error::TraceError;
+use crate::published::{self, PUBLISHED};
+use sim_core::workload::Workload;
+
+/// One workload or family of workloads for a list.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Name to ask for.
+    pub name: &'static str,
+    /// One line for people.
+    pub description: &'static str,
+    /// Name of the capture that it is made of.
+    pub recording: &'static str,
+}
+
+/// All of them, in the order of lists.
+pub fn entries() -> Vec<Entry> {
+    let recording = |name: &str| bundled::find(name).map_or("", |bundled| bundled.capture_name);
+    let recorded = BUNDLED.iter().map(|bundled| Entry {
+        name: bundled.name,
+        description: bundled.description,
+        recording: bundled.capture_name,
+    });
+    let made = PUBLISHED.iter().map(|published| Entry {
+        name: published.name,
+        description: published.description,
+        recording: recording(published.base),
+    });
+    let loops =
+        call_loop::NAMES.iter().map(|(name, description)| Entry { name, description, recording: recording(call_loop::RECORDING) });
+    recorded.chain(made).chain(loops).collect()
+}
+
+/// The workload of a name; nothing when no workload that comes with the program is called so.
+///
+/// # Errors
+/// A name of a family that goes on wrongly (`null-call:many`).
+pub fn load(name: &str) -> Option<Result<Workload, TraceError>> {
+    if BUNDLED.iter().any(|bundled| bundled.name == name) {
+        return Some(bundled::load(name));
+    }
+    if let Some(published) = published::find(name) {
+        return Some(published.load());
+    }
+    CallLoop::from_name(name).map(|call_loop| call_loop?.load())
+}

@@ -1,0 +1,179 @@
+//! Programs of published measurements: bundled recordings with the published amount of work.
+//!
+//! The papers give user and kernel instructions per call of their servers on kernels that nobody can record any more. Each program
+//! here is the bundled recording of the same server, its user work scaled to the published amount (rule in [`crate::scale`]), with the
+//! kernel work that is known of it under the published kernel. Under any other kernel it makes the recorded kernel work.
+//!
+//! Factors are published instructions per call / simulated instructions per call of the recording (`sync`, one core, machine
+//! `nehalem-atc11`); the calibration makes them anew and says when one is off.
+
+use crate::bundled;
+use crate::error::TraceError;
+use crate::scale::{UNCHANGED, scaled_mode};
+use sim_core::ids::Mode;
+use sim_core::workload::{Certainty, Note, Program, StatedKernelWork, Workload};
+
+/// One published program.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// Name to ask for.
+    pub name: &'static str,
+    /// One line for people.
+    pub description: &'static str,
+    /// The bundled workload that it is made of.
+    pub base: &'static str,
+    /// The kernel of the publication.
+    pub kernel: &'static str,
+    /// Thousandths of the recorded user work.
+    pub user_permille: u32,
+    /// Thousandths of the recorded kernel work under the published kernel; nothing when none is published.
+    pub kernel_permille: Option<u32>,
+    /// Where the amounts of work come from.
+    pub source: &'static str,
+    /// Cycles per thousand user instructions when nothing misses: the one value fitted for each program, to its synchronous row.
+    pub user_base_cpi_milli: Option<u32>,
+    /// What else differs from the recording.
+    change: fn(&mut Workload),
+}
+
+const fn same(_: &mut Workload) {}
+
+/// All published programs.
+pub static PUBLISHED: [Published; 5] = [
+    Published {
+        name: "memcached-memslap",
+        description: "memcached under memslap, 90 % get and 10 % set (ATC 2011): 3,750 user and 5,420 kernel instructions a call",
+        base: "memcached",
+        kernel: "linux-2.6.33",
+        user_permille: 2832,
+        kernel_permille: Some(668),
+        source: "ATC 2011, table 1",
+        user_base_cpi_milli: None,
+        change: same,
+    },
+    Published {
+        name: "nginx-ab",
+        description: "nginx under ApacheBench, a connection per request (ATC 2011): 1,460 user and 6,540 kernel instructions a call",
+        base: "nginx",
+        kernel: "linux-2.6.33",
+        user_permille: 1002,
+        kernel_permille: Some(1101),
+        source: "ATC 2011, table 1",
+        user_base_cpi_milli: None,
+        change: same,
+    },
+    Published {
+        name: "apache-ab",
+        description: "Apache with a thread per connection under ApacheBench (OSDI 2010): 3,368 user instructions a call",
+        base: "apache",
+        kernel: "linux-2.6.33",
+        user_permille: 1023,
+        kernel_permille: None,
+        source: "OSDI 2010, table 2 as commonly quoted: a guess within 30 %",
+        user_base_cpi_milli: None,
+        change: threads,
+    },
+    Published {
+        name: "mysql-sysbench",
+        description: "MySQL under sysbench (OSDI 2010): 12,435 user instructions a call. Nothing was recorded of it: a server with a thread \
+                      per connection stands in",
+        base: "threads",
+        kernel: "linux-2.6.33",
+        user_permille: 14738,
+        kernel_permille: None,
+        source: "OSDI 2010, table 2 as commonly quoted: a guess within 30 %",
+        user_base_cpi_milli: None,
+        change: threads,
+    },
+    Published {
+        name: "memcached-udp-memaslap",
+        description: "memcached over UDP, single-key gets, one worker, under memaslap (lua_syscall): recorded work",
+        base: "memcached-udp",
+        kernel: "freebsd-10.1-i386",
+        user_permille: UNCHANGED,
+        kernel_permille: None,
+        source: "the recording: no instruction counts are published",
+        user_base_cpi_milli: None,
+        change: one_worker,
+    },
+];
+
+/// The published servers have a thread, not a process, per connection.
+fn threads(workload: &mut Workload) {
+    workload.program = Program::ThreadPerConnection;
+}
+
+fn one_worker(workload: &mut Workload) {
+    workload.single_threaded = true;
+}
+
+/// The published program of a name.
+pub fn find(name: &str) -> Option<&'static Published> {
+    PUBLISHED.iter().find(|published| published.name == name)
+}
+
+impl Published {
+    /// Makes the workload.
+    ///
+    /// # Errors
+    /// None as long as the bundled capture is whole.
+    pub fn load(&self) -> Result<Workload, TraceError> {
+        let mut workload = self.unscaled()?;
+        if self.user_permille != UNCHANGED {
+            workload = scaled_mode(&workload, Mode::User, self.user_permille);
+        }
+        let text = format!("user work scaled to {} thousandths of the recording's ({})", self.user_permille, self.source);
+        workload.notes.push(Note { certainty: Certainty::Guessed, text, count: 1 });
+        workload.stated_kernel_work = self.kernel_work().into_iter().collect();
+        Ok(workload)
+    }
+
+    /// The workload with the recorded amount of work.
+    ///
+    /// # Errors
+    /// None as long as the bundled capture is whole.
+    pub fn unscaled(&self) -> Result<Workload, TraceError> {
+        let mut workload = bundled::load(self.base)?;
+        workload.name = self.name.into();
+        workload.description = self.description.into();
+        workload.user_base_cpi_milli = self.user_base_cpi_milli;
+        (self.change)(&mut workload);
+        Ok(workload)
+    }
+
+    fn kernel_work(&self) -> Option<StatedKernelWork> {
+        let permille = self.kernel_permille?;
+        Some(StatedKernelWork { kernel: self.kernel.into(), permille, source: self.source.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::block::BlockId;
+
+    fn instructions(workload: &Workload, mode: Mode) -> u64 {
+        let infos = (1..workload.blocks.len()).map(|index| workload.blocks.info(BlockId(index as u32)));
+        infos.filter(|info| info.mode == mode).map(|info| u64::from(info.instructions)).sum()
+    }
+
+    #[test]
+    fn user_work_is_scaled_and_kernel_work_only_stated() {
+        for published in &PUBLISHED {
+            let (recorded, made) = (published.unscaled().unwrap(), published.load().unwrap());
+            let ratio = instructions(&made, Mode::User) as f64 / instructions(&recorded, Mode::User) as f64;
+            let off = ratio * 1000.0 / f64::from(published.user_permille) - 1.0;
+            assert!(off.abs() < 0.1, "{}: {ratio}", published.name);
+            assert_eq!(instructions(&made, Mode::Kernel), instructions(&recorded, Mode::Kernel), "{}", published.name);
+            assert_eq!(made.stated_kernel_work.len(), usize::from(published.kernel_permille.is_some()));
+        }
+    }
+
+    #[test]
+    fn names_are_their_own() {
+        for published in &PUBLISHED {
+            assert!(bundled::find(published.name).is_err(), "{}", published.name);
+            assert_eq!(find(published.name).unwrap().base, published.base);
+        }
+    }
+}

@@ -1,6 +1,12 @@
 //! Predicted beside published and measured results. The list of known deviations is `DEVIATIONS.md` of this crate.
 
+pub mod conditions;
+pub mod lab;
+pub mod outcome;
 pub mod published;
+pub mod registry;
+pub mod rows;
+pub mod server_run;
 pub mod tolerance;
 
 /// The known deviations, as shipped with the program.

@@ -204,6 +204,15 @@ pub enum SignedError {
     Relative(f64),
 }
 
+impl SignedError {
+    /// Its size without the sign.
+    pub fn magnitude(self) -> f64 {
+        match self {
+            SignedError::Points(error) | SignedError::Difference(error) | SignedError::Relative(error) => error.abs(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

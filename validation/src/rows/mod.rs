@@ -1,0 +1,9 @@
+//! Evaluators: one file for each group of published rows that are read from the same experiments. An evaluator never reads the
+//! published value.
+
+pub mod memcached;
+pub mod nginx;
+pub mod services;
+pub mod sweep;
+pub mod table_1;
+pub mod threads;

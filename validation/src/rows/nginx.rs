@@ -1,0 +1,79 @@
+//! nginx under ApacheBench (ATC'11, section 6.2.1, figures 7 and 8).
+
+use crate::lab::{Lab, Stop};
+use crate::outcome::Outcome;
+use crate::published::Row;
+use crate::rows::sweep::{self, Point, largest_gain, powers_of_two, wins_from};
+use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent};
+
+/// Connections of figure 8.
+pub const CONNECTIONS: u32 = 256;
+/// Connections of figure 7 at most.
+pub const MOST_CONNECTIONS: u32 = 256;
+/// A gain or a change of latency below this cannot be told from none in the paper's figures.
+const VISIBLE_PERCENT: f64 = 5.0;
+
+/// The server of section 6.2.1.
+///
+/// # Errors
+/// When a preset does not exist.
+pub fn server() -> Result<ServerRun, Stop> {
+    Ok(ServerRun::new("nginx-ab", atc11_settings()?))
+}
+
+/// Figure 7 for one number of cores.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn figure_7(lab: &Lab, cores: u32) -> Result<Vec<Point>, Stop> {
+    sweep::sweep(lab, &server()?.cores(cores), EXCEPTION_LESS, powers_of_two(MOST_CONNECTIONS))
+}
+
+/// Figure 8 for one number of cores.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn figure_8(lab: &Lab, cores: u32) -> Result<Point, Stop> {
+    sweep::pair(lab, &server()?.cores(cores), EXCEPTION_LESS, CONNECTIONS)
+}
+
+/// A13 to A19.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn apache_bench(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
+    match row.id.as_str() {
+        "A13" => Ok(Outcome::number(figure_8(lab, 1)?.gain(), "throughput at 256 connections")),
+        "A17" => Ok(Outcome::number(figure_8(lab, 1)?.latency_change(), "mean latency at 256 connections")),
+        "A18" => Ok(Outcome::number(figure_8(lab, 2)?.latency_change(), "mean latency at 256 connections")),
+        "A14" => consistent(&figure_7(lab, 2)?),
+        "A15" => largest(&figure_7(lab, 2)?),
+        _ => second_core(lab, row),
+    }
+}
+
+fn consistent(points: &[Point]) -> Result<Outcome, Stop> {
+    let rests_on = format!("connections from which on the gain is at least {VISIBLE_PERCENT} %");
+    match wins_from(points, VISIBLE_PERCENT) {
+        Some(from) => Ok(Outcome::exact(f64::from(from), rests_on)),
+        None => Ok(Outcome::word("never", rests_on)),
+    }
+}
+
+fn largest(points: &[Point]) -> Result<Outcome, Stop> {
+    let best = largest_gain(points)?;
+    Ok(Outcome::number(best.gain(), format!("largest of the sweep, at {} connections", best.connections)))
+}
+
+fn second_core(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
+    let asked = [1, 2].map(|cores| figure_8(lab, cores));
+    let [one, two] = asked;
+    let (one, two) = (one?, two?);
+    let (before, after) = if row.id == "A19-sync" { (&one.base, &two.base) } else { (&one.own, &two.own) };
+    let change = change_percent(after, before, |run: &Measured| run.latency_mean_us);
+    let word = if change.mean < -VISIBLE_PERCENT { "yes" } else { "no" };
+    Ok(Outcome::word(
+        word,
+        format!("mean latency on two cores against one: {:+.1} %; yes means at least {VISIBLE_PERCENT} % less", change.mean),
+    ))
+}

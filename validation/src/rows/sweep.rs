@@ -1,0 +1,72 @@
+//! Sweeps over connections, and what papers read off them.
+
+use crate::lab::{Lab, Stop};
+use crate::server_run::{Measured, ServerRun, change_percent};
+use mechanisms::variants::Way;
+use sim_core::estimate::Estimate;
+use std::sync::Arc;
+
+/// One point of a sweep: both ways of issuing calls under the same seeds.
+pub struct Point {
+    /// Client connections.
+    pub connections: u32,
+    /// Synchronous calls.
+    pub base: Arc<Vec<Measured>>,
+    /// The other way.
+    pub own: Arc<Vec<Measured>>,
+}
+
+impl Point {
+    /// Throughput gain in percent.
+    pub fn gain(&self) -> Estimate {
+        change_percent(&self.own, &self.base, |run| run.throughput_rps)
+    }
+
+    /// Change of the mean latency in percent.
+    pub fn latency_change(&self) -> Estimate {
+        change_percent(&self.own, &self.base, |run| run.latency_mean_us)
+    }
+}
+
+/// Powers of two up to `last`.
+pub fn powers_of_two(last: u32) -> impl Iterator<Item = u32> {
+    (0..=last.ilog2()).map(|power| 1 << power)
+}
+
+/// Runs `way` beside synchronous calls at each number of connections.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn sweep(lab: &Lab, run: &ServerRun, way: Way, connections: impl Iterator<Item = u32>) -> Result<Vec<Point>, Stop> {
+    let asked: Vec<_> = connections
+        .map(|connections| {
+            let base = run.clone().connections(connections);
+            let own = base.clone().way(way);
+            (connections, lab.ask(&base), lab.ask(&own))
+        })
+        .collect();
+    asked.into_iter().map(|(connections, base, own)| Ok(Point { connections, base: base?, own: own? })).collect()
+}
+
+/// Runs `way` beside synchronous calls at one number of connections.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn pair(lab: &Lab, run: &ServerRun, way: Way, connections: u32) -> Result<Point, Stop> {
+    let point = sweep(lab, run, way, std::iter::once(connections))?.pop();
+    point.ok_or_else(|| Stop::failed("a sweep without points"))
+}
+
+/// The point with the largest gain.
+///
+/// # Errors
+/// Without points.
+pub fn largest_gain(points: &[Point]) -> Result<&Point, Stop> {
+    let largest = points.iter().max_by(|left, right| left.gain().mean.total_cmp(&right.gain().mean));
+    largest.ok_or_else(|| Stop::failed("a sweep without points"))
+}
+
+/// The fewest connections from which on the gain stays above `percent`; `None` when it is not above it at the last point.
+pub fn wins_from(points: &[Point], percent: f64) -> Option<u32> {
+    points.iter().rev().take_while(|point| point.gain().mean > percent).last().map(|point| point.connections)
+}

@@ -2,12 +2,15 @@
 
 use mechanisms::experiment::{Settings, SettingsError};
 use mechanisms::simulate::SimulationError;
+use mechanisms::under_kernel::under_kernel;
+use os_model::kernel::Kernel;
 use serde::Serialize;
+use sim_core::ids::Mode;
 use sim_core::workload::Workload;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use traces::scale::{Factors, scaled};
-use traces::{TraceError, bundled};
+use traces::scale::{UNCHANGED, scaled_mode};
+use traces::{TraceError, named};
 
 /// A workload by name, with what is changed in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -25,35 +28,33 @@ pub struct Recipe {
 impl Recipe {
     /// The workload as it is.
     pub fn new(name: &str) -> Recipe {
-        Recipe { name: name.into(), user_permille: 1000, kernel_permille: 1000, base_cpi_permille: 1000 }
+        Recipe { name: name.into(), user_permille: UNCHANGED, kernel_permille: UNCHANGED, base_cpi_permille: UNCHANGED }
     }
 
-    fn make(&self) -> Result<Workload, TraceError> {
-        let mut workload = bundled::load(recorded(&self.name))?;
-        if (self.user_permille, self.kernel_permille) != (1000, 1000) {
-            workload = scaled(&workload, Factors { user_permille: self.user_permille, kernel_permille: self.kernel_permille });
+    /// The workload as it runs under `kernel`.
+    fn make(&self, kernel: &Kernel) -> Result<Workload, TraceError> {
+        let names = || named::entries().into_iter().map(|entry| entry.name);
+        let mut workload =
+            named::load(&self.name).unwrap_or_else(|| Err(TraceError::unknown_name("workload", &self.name, names())))?;
+        if self.user_permille != UNCHANGED {
+            workload = scaled_mode(&workload, Mode::User, self.user_permille);
         }
+        let mut kernel = kernel.clone();
+        self.change_kernel_work(&mut kernel, &mut workload);
+        let mut workload = under_kernel(&workload, &kernel).into_owned();
         let base_cpi = |milli: u32| (u64::from(milli) * u64::from(self.base_cpi_permille) / 1000) as u32;
         workload.user_base_cpi_milli = workload.user_base_cpi_milli.map(base_cpi);
         Ok(workload)
     }
-}
 
-/// Published workloads that are taken from a recording of the same program as it is.
-const STAND_INS: &[(&str, &str)] = &[
-    ("memcached-memslap", "memcached"),
-    ("nginx-ab", "nginx"),
-    ("nginx-httperf", "nginx-keepalive"),
-    ("apache-ab", "apache"),
-    ("mysql-sysbench", "threads"),
-    ("memcached-udp-memaslap", "memcached-udp"),
-];
-
-fn recorded(name: &str) -> &str {
-    if bundled::find(name).is_ok() {
-        return name;
+    /// Changes what is known of the kernel's work before blocks are scaled to it: scaling what has been scaled would keep the same
+    /// groups of lines again.
+    fn change_kernel_work(&self, kernel: &mut Kernel, workload: &mut Workload) {
+        let change = |amount: &mut u32| *amount = (u64::from(*amount) * u64::from(self.kernel_permille) / 1000) as u32;
+        change(&mut kernel.work.permille);
+        kernel.work.calls.iter_mut().for_each(|call| change(&mut call.instructions));
+        workload.stated_kernel_work.iter_mut().for_each(|work| change(&mut work.permille));
     }
-    STAND_INS.iter().find(|stand_in| stand_in.0 == name).map_or(name, |stand_in| stand_in.1)
 }
 
 /// What decides the result of an experiment besides its kind.
@@ -99,20 +100,22 @@ type Slot = Arc<OnceLock<Result<Arc<Workload>, Failure>>>;
 /// Workloads, each made once.
 #[derive(Default)]
 pub struct Supplies {
-    workloads: Mutex<BTreeMap<Recipe, Slot>>,
+    workloads: Mutex<BTreeMap<(Recipe, String), Slot>>,
 }
 
 impl Supplies {
-    /// The workload of a recipe.
+    /// The workload of a recipe as it runs under a kernel.
     ///
     /// # Errors
     /// A name that does not exist, or a recording that cannot be read.
-    pub fn workload(&self, recipe: &Recipe) -> Result<Arc<Workload>, Failure> {
+    pub fn workload(&self, recipe: &Recipe, kernel: &Kernel) -> Result<Arc<Workload>, Failure> {
+        let failure = |cause: String| Failure::Workload { name: recipe.name.clone(), cause };
+        // what a workload becomes under a kernel depends on its name and on its amount of work alone
+        let work = serde_json::to_string(&(&kernel.name, &kernel.work)).map_err(|error| failure(error.to_string()))?;
         let slot = {
             let mut workloads = self.workloads.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(workloads.entry(recipe.clone()).or_default())
+            Arc::clone(workloads.entry((recipe.clone(), work)).or_default())
         };
-        let failure = |error: TraceError| Failure::Workload { name: recipe.name.clone(), cause: error.to_string() };
-        slot.get_or_init(|| recipe.make().map(Arc::new).map_err(failure)).clone()
+        slot.get_or_init(|| recipe.make(kernel).map(Arc::new).map_err(|error| failure(error.to_string()))).clone()
     }
 }

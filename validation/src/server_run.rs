@@ -83,7 +83,7 @@ impl Experiment for ServerRun {
     }
 
     fn run(&self, supplies: &Supplies, seed: u64) -> Result<Measured, Failure> {
-        let workload = supplies.workload(&self.conditions.workload)?;
+        let workload = supplies.workload(&self.conditions.workload, &self.conditions.settings.kernel)?;
         let mut settings = self.conditions.settings.clone();
         let way = self.way.resolved(&workload, &settings.mechanism);
         way.apply(&mut settings.mechanism);
@@ -246,7 +246,7 @@ pub const FLEXSC_THREADS: Way = Way { mechanism: Mechanism::ExceptionLess, varia
 /// # Errors
 /// When a preset does not exist.
 pub fn atc11_settings() -> Result<Settings, SettingsError> {
-    let mut settings = Settings::preset("nehalem-atc11", "linux-6.1")?;
+    let mut settings = Settings::preset("nehalem-atc11", "linux-2.6.33")?;
     settings.kernel.mitigations = os_model::kernel::Mitigations::Off;
     settings.clients.link_rate_mbps = 1000.0;
     settings.clients.cores = 2;

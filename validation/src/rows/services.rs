@@ -15,7 +15,7 @@ const IN_FLIGHT: u32 = 128;
 /// shown.
 const WORK_PERMILLE: [u32; 2] = [700, 1300];
 /// Kernel that lua_syscall was built into.
-const FREEBSD: &str = "linux-6.1";
+const FREEBSD: &str = "freebsd-10.1-i386";
 
 /// One worker on one core, memaslap with four threads on another machine. Neither processor nor network was published: a Nehalem and
 /// 1 Gb/s are guesses.

@@ -122,6 +122,16 @@ impl Bases {
         self.first[Region::UserStack.index()] + thread * self.stride[Region::UserStack.index()]
     }
 
+    /// First line of a task's description in the kernel.
+    pub fn kernel_task(&self, task: u32) -> Line {
+        self.first[Region::KernelTask.index()] + task * self.stride[Region::KernelTask.index()]
+    }
+
+    /// First line of a core's own kernel data.
+    pub fn per_cpu(&self, core: u32) -> Line {
+        self.first[Region::PerCpu.index()] + core * self.stride[Region::PerCpu.index()]
+    }
+
     /// First line of a task's kernel stack.
     pub fn kernel_stack(&self, task: u32) -> Line {
         self.first[Region::KernelStack.index()] + task * self.stride[Region::KernelStack.index()]

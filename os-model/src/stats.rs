@@ -13,6 +13,8 @@ const CALLS: usize = 512;
 pub const DEFERRED_WORK_RUNS: &str = "deferred work runs";
 /// Occurrence: an event loop was woken for a new connection besides the first one.
 pub const HERD_WAKE_UPS: &str = "herd wake-ups";
+/// Occurrence: a task that rests in the kernel handed the processor directly to another one.
+pub const HAND_OVERS: &str = "hand-overs without the scheduler";
 /// Different remarks that are kept.
 pub const MOST_REMARKS: usize = 8;
 

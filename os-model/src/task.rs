@@ -51,6 +51,17 @@ pub struct Task {
     pub level: Mode,
     /// The scheduler may take the processor from it between any two actions; otherwise only at preemption points.
     pub preemptible: bool,
+    /// It left the processor where only its stack pointer and callee-saved registers count: [`HandOver`] can bring it back.
+    pub rests: bool,
+}
+
+/// A direct switch between two tasks of one process that both stand in the kernel, at a call of the same function: callee-saved
+/// registers and the stack pointer change, and no scheduler is asked, for it is known who goes on. The address space, the thread
+/// pointer and the state of the floating-point unit stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandOver {
+    /// Instructions of the switch and of its bookkeeping.
+    pub instructions: u32,
 }
 
 impl Task {
@@ -68,6 +79,7 @@ impl Task {
             wake_pending: false,
             level: Mode::User,
             preemptible: true,
+            rests: false,
         }
     }
 }
@@ -108,6 +120,8 @@ pub struct Core {
     pub polled_packets: usize,
     /// Virtual runtime is charged from here.
     pub charged_until: Cycles,
+    /// While nothing runs here, a task that rests spins for work: it is still on the processor, and no switch takes it away or back.
+    pub spins: bool,
 }
 
 impl Core {
@@ -125,6 +139,7 @@ impl Core {
             awake_at: None,
             polled_packets: 0,
             charged_until: 0,
+            spins: false,
         }
     }
 

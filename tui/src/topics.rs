@@ -120,6 +120,10 @@ pub const SETTINGS: &[Topic] = &[
         "mechanism.exception_less.synchronous_calls",
         "Calls that the port left synchronous, each with its crossing: `[\"newfstatat\"]`.",
     ),
+    topic(
+        "mechanism.exception_less.hands_over",
+        "true: `flexsc_wait` and resting syscall threads switch stacks directly; false: by the scheduler's context switch.",
+    ),
     topic("mechanism.exception_less.accepts_outstanding", "Accepts posted at the same time."),
     topic("mechanism.batched_script", "Scripts that make many calls in one crossing (lua_syscall)."),
     topic("mechanism.batched_script.limit", "Requests in one batch at most (option --batch)."),

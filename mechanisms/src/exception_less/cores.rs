@@ -68,6 +68,7 @@ impl KernelCores {
         for position in 0..self.own() {
             if self.polls(position) && at >= self.list[position].since + self.idle_cycles {
                 self.list[position].asleep = true;
+                system.cores[self.list[position].id.index()].spins = false;
                 self.count_polled(system, position, self.list[position].since + self.idle_cycles);
                 system.stats.occurred("kernel core sleeps", 1);
             }
@@ -161,6 +162,12 @@ impl ExceptionLess {
     pub(super) fn goes_on(&self, position: usize) -> bool {
         let core = &self.kernel_cores.list[position];
         core.active == 1 && (position == self.kernel_cores.own() || !core.asleep)
+    }
+
+    /// A kernel core that has been woken and has nothing left: a syscall thread polls there.
+    pub(super) fn spin(&self, system: &mut System, position: usize) {
+        let cores = &self.kernel_cores;
+        system.cores[cores.list[position].id.index()].spins = self.settings.kernel_cores_poll && cores.polls(position);
     }
 
     /// A connection's interrupts go where its data is waited for (receive flow steering).

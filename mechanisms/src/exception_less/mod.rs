@@ -26,6 +26,7 @@ use epoll::EventLoop;
 use non_blocking::Continuations;
 use os_model::action::Slot;
 use os_model::system::{Driver, Next, System};
+use os_model::task::HandOver;
 use sim_core::block::BlockId;
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
@@ -129,6 +130,7 @@ impl ExceptionLess {
         let threads = threads::make(system, &mut kernel_cores, size.syscall_threads);
         let base = system.bases.mechanism() + engine * size.lines();
         let state_base = base + size.entry_lines;
+        system.hand_over = settings.hands_over.then_some(HandOver { instructions: settings.hand_over_instructions });
         let driver = ExceptionLess {
             settings: settings.clone(),
             calls_without_callback: call_numbers(&settings.no_callback),

@@ -294,7 +294,7 @@ impl ExceptionLess {
         self.kernel_cores.list[position].idle_threads.push(index);
         let at = system.cpu.clock(self.kernel_cores.list[position].id);
         self.leave(system, position, at);
-        Next::Sleep
+        Next::Rest
     }
 
     /// A thread of a core sleeps; the last one gives up the core's page.
@@ -302,6 +302,7 @@ impl ExceptionLess {
         self.deactivate(system, position, at);
         if self.kernel_cores.list[position].active == 0 {
             self.pages.release(position);
+            self.spin(system, position);
         }
         self.maybe_wake_user(system, position, at);
     }

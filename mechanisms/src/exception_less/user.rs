@@ -75,7 +75,7 @@ impl ExceptionLess {
             UserState::Waiting => {
                 if !self.may_leave_wait(system) {
                     self.set_timer(system);
-                    return Next::Sleep;
+                    return Next::Rest;
                 }
                 self.leave_wait(system);
             }
@@ -410,7 +410,7 @@ impl ExceptionLess {
             return Next::Continue;
         }
         self.set_timer(system);
-        Next::Sleep
+        Next::Rest
     }
 
     /// `flexsc_wait` returns when the kernel says that calls have completed, or for a timer; not when a timer has become void.

@@ -47,6 +47,13 @@ pub struct ExceptionLessSettings {
     /// Kernel instructions of `flexsc_register` per syscall thread that it clones. Guess: `copy_process` without a new address space
     /// and `wake_up_new_task` are several thousand instructions.
     pub register_thread_instructions: u32,
+    /// The user thread in `flexsc_wait` and the syscall threads that rest on the work queue switch to each other directly, and a syscall
+    /// thread that polls stays on its core; false: the scheduler switches each time, by its recorded context switch.
+    pub hands_over: bool,
+    /// Kernel instructions of one such switch: six callee-saved registers pushed, the stack pointer stored and loaded, six popped, a
+    /// return (15, as `__switch_to_asm` of Linux has without its mitigations), the per-core notes of the running task and of its stack
+    /// top (3), both states and the work queue's list (6). Counted by hand, plausible from 15 to 60.
+    pub hand_over_instructions: u32,
     /// Entries in the syscall pages; 0: as many as can be in use at the same time. With fewer the library delays calls while all are
     /// busy (ATC'11, section 7).
     pub entries: u32,
@@ -106,6 +113,8 @@ impl Default for ExceptionLessSettings {
             dispatch_instructions: 40,
             complete_instructions: 15,
             register_thread_instructions: 6_000,
+            hands_over: true,
+            hand_over_instructions: 24,
             entries: 0,
             accepts_outstanding: 32,
             no_callback: ["close", "setsockopt", "shutdown"].map(str::to_owned).into(),

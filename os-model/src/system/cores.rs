@@ -2,11 +2,11 @@
 
 use super::{Driver, Next, System};
 use crate::action::{Action, Effect, Slot};
-use crate::stats::DEFERRED_WORK_RUNS;
+use crate::stats::{DEFERRED_WORK_RUNS, HAND_OVERS};
 use crate::task::{FrameStep, TaskKind, TaskState};
 use crate::timeline::{Before, What};
 use cpu_model::CrossingKind;
-use sim_core::block::{BlockId, Origin};
+use sim_core::block::{BlockId, OpKind, Origin};
 use sim_core::context::{Agent, Context};
 use sim_core::ids::{CoreId, Cycles, Mode, TaskId};
 
@@ -158,6 +158,9 @@ impl System<'_> {
             self.tasks[leaving.index()].state = TaskState::Runnable;
             self.cores[core.index()].run_queue.push(leaving);
         }
+        if self.can_hand_over(core, leaving, next) {
+            return self.open_hand_over(core, leaving, next);
+        }
         let out = self.pick_kernel(|kernel| &kernel.switch_out);
         let into = self.pick_kernel(|kernel| &kernel.switch_in);
         let out = self.whole(out, Context::kernel(Agent::SCHEDULER), Slot::NONE);
@@ -169,6 +172,34 @@ impl System<'_> {
             frame.push_back(FrameStep::Do(into));
         }
         self.stats.context_switches += 1;
+    }
+
+    /// True when both tasks stand where a hand-over can take and leave them: it then needs no context switch.
+    fn can_hand_over(&self, core: CoreId, leaving: TaskId, next: TaskId) -> bool {
+        let entry = &self.cores[core.index()];
+        let stands = |task: TaskId| if task == entry.idle { entry.spins } else { self.tasks[task.index()].rests };
+        let idle = leaving == entry.idle || next == entry.idle;
+        let same_process = idle || self.tasks[leaving.index()].process == self.tasks[next.index()].process;
+        self.hand_over.is_some() && same_process && stands(leaving) && stands(next)
+    }
+
+    /// The stack pointer of one task goes into its description, that of the other comes from there; the top of both stacks is touched,
+    /// and so is the core's note of who runs. A task that spins stays on the processor while nothing runs: it pays nothing.
+    fn open_hand_over(&mut self, core: CoreId, leaving: TaskId, next: TaskId) {
+        let idle = self.cores[core.index()].idle;
+        let between_tasks = leaving != idle && next != idle;
+        if let Some(hand_over) = self.hand_over.filter(|_| between_tasks) {
+            let context = Context::mechanism(Mode::Kernel);
+            let mut steps = vec![Action::Instructions(context, hand_over.instructions)];
+            for (task, kind) in [(leaving.0, OpKind::Store), (next.0, OpKind::Load)] {
+                steps.push(Action::Touch(context, self.bases.kernel_stack(task), kind));
+                steps.push(Action::Touch(context, self.bases.kernel_task(task), kind));
+            }
+            steps.push(Action::Touch(context, self.bases.per_cpu(u32::from(core.0)), OpKind::Store));
+            self.cores[core.index()].frame.extend(steps.into_iter().map(FrameStep::Do));
+            self.stats.occurred(HAND_OVERS, 1);
+        }
+        self.cores[core.index()].frame.push_back(FrameStep::SwitchTo(next));
     }
 
     /// Charges the current task's virtual runtime up to now.
@@ -255,6 +286,7 @@ impl System<'_> {
         self.cores[core.index()].current = next;
         if next != idle {
             self.tasks[next.index()].state = TaskState::Running;
+            self.tasks[next.index()].rests = false;
         }
     }
 
@@ -267,11 +299,12 @@ impl System<'_> {
         }
         while self.cpu.clock(core) < limit {
             let Some(mut action) = self.tasks[task.index()].actions.pop_front() else {
-                if self.refill(driver, task) == Next::Sleep {
-                    self.sleep(core, task);
-                    return;
+                match self.refill(driver, task) {
+                    Next::Continue => continue,
+                    Next::Sleep => self.sleep(core, task, false),
+                    Next::Rest => self.sleep(core, task, true),
                 }
-                continue;
+                return;
             };
             if !self.execute(driver, core, task, &mut action, limit) {
                 self.tasks[task.index()].actions.push_front(action);
@@ -294,13 +327,14 @@ impl System<'_> {
     }
 
     /// The task waits; a wake-up that came meanwhile keeps it running.
-    fn sleep(&mut self, core: CoreId, task: TaskId) {
+    fn sleep(&mut self, core: CoreId, task: TaskId, rests: bool) {
         let entry = &mut self.tasks[task.index()];
         if entry.wake_pending {
             entry.wake_pending = false;
             return;
         }
         entry.state = TaskState::Sleeping;
+        entry.rests = rests;
         self.open_switch(core);
     }
 

@@ -14,7 +14,7 @@ use crate::connection::{AcceptSharing, Connection, ConnectionState, Poller, Read
 use crate::kernel::{Kernel, Mitigations};
 use crate::network::{ClientProcessors, Packet, ReceiveQueue, Wire};
 use crate::stats::{HERD_WAKE_UPS, Stats};
-use crate::task::{Core, Task, TaskKind, TaskState};
+use crate::task::{Core, HandOver, Task, TaskKind, TaskState};
 use crate::timeline::{Span, Timeline};
 use cpu_model::Cpu;
 use rand::RngExt;
@@ -34,6 +34,8 @@ pub enum Next {
     Continue,
     /// Nothing to do until it is woken.
     Sleep,
+    /// The same, at a place from which a [`HandOver`] can take it: in the kernel, with nothing begun.
+    Rest,
 }
 
 /// A mechanism: decides which blocks run, in what order, on which core, with which crossings between them.
@@ -120,6 +122,8 @@ pub struct System<'a> {
     pub requests: Vec<Request>,
     /// Event loops.
     pub pollers: Vec<Poller>,
+    /// How tasks that rest switch to each other; without it the scheduler switches.
+    pub hand_over: Option<HandOver>,
     /// Who learns of new connections.
     pub accept_sharing: AcceptSharing,
     /// Counts and latencies.
@@ -228,6 +232,7 @@ impl<'a> System<'a> {
             connections,
             requests: vec![Request::none()],
             pollers: (0..size.pollers.max(1)).map(|_| Poller::default()).collect(),
+            hand_over: None,
             accept_sharing: AcceptSharing::default(),
             stats: Stats::default(),
             seeds: *seeds,

@@ -8,6 +8,7 @@ use crate::under_kernel::under_kernel;
 use crate::variants::Way;
 use serde::Serialize;
 use sim_core::block::Cut;
+use sim_core::calls::CallNumber;
 use sim_core::estimate::Estimate;
 use sim_core::workload::Workload;
 use traces::call_loop::CallLoop;
@@ -117,6 +118,7 @@ struct Simulation<'a> {
     column: &'static Column,
     way: Way,
     workload: &'a Workload,
+    call: CallNumber,
     seed: u64,
 }
 
@@ -139,7 +141,7 @@ pub fn call_costs(call: CallLoop, recording: &Workload, settings: &Settings, job
     for (column, way) in &columns {
         for workload in &loops {
             let seeds = (0..reps).map(|rep| settings.run.seed + u64::from(rep));
-            points.extend(seeds.map(|seed| Simulation { column, way: *way, workload, seed }));
+            points.extend(seeds.map(|seed| Simulation { column, way: *way, workload, call: call.call, seed }));
         }
     }
     let samples = in_parallel(&points, job, |_, point| one(point, settings))?;
@@ -192,6 +194,8 @@ fn one(point: &Simulation, settings: &Settings) -> Result<Sample, ExperimentErro
     if own.run.requests == 0 {
         own.run.requests = (CALLS_MEASURED / calls_of(point.workload)).max(1);
     }
+    // such a loop has no event library: it looks at the status of its entries, and nothing is called back
+    own.mechanism.exception_less.no_callback = vec![point.call.name().to_owned()];
     point.way.apply(&mut own.mechanism);
     (point.column.adjust)(&mut own.mechanism);
     let sample = simulate(point.workload, &own, point.way.mechanism, point.seed);

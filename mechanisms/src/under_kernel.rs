@@ -13,17 +13,22 @@ use traces::scale::{UNCHANGED, scaled};
 /// Factors of a call's work that are believed: anything outside says that the recording shows another call.
 const FACTORS_PERMILLE: std::ops::RangeInclusive<u64> = 50..=20_000;
 
+/// The call of the library's null calls.
+const NULL_CALL: &str = "getppid";
+
 /// The workload with the kernel work of `kernel`. What the workload itself states of that kernel comes first and holds for all kernel
 /// blocks; otherwise published calls get their published instructions and everything else the kernel's general factor.
 pub fn under_kernel<'a>(workload: &'a Workload, kernel: &Kernel) -> Cow<'a, Workload> {
     let stated = workload.stated_kernel_work.iter().find(|work| work.kernel == kernel.name);
     let general = stated.map_or(kernel.work.permille, |work| work.permille);
     let by_call = if stated.is_some() { FxHashMap::default() } else { call_factors(workload, &kernel.work.calls) };
-    if general == UNCHANGED && by_call.is_empty() {
+    let null_calls = null_call_factors(workload, &kernel.work.calls);
+    if general == UNCHANGED && by_call.is_empty() && null_calls.is_empty() {
         return Cow::Borrowed(workload);
     }
-    let of_blocks: FxHashMap<BlockId, u32> =
+    let mut of_blocks: FxHashMap<BlockId, u32> =
         steps(workload).filter_map(|step| Some((step.kernel, *by_call.get(&step.call)?))).collect();
+    of_blocks.extend(null_calls);
     let mut made = scaled(workload, |id| match workload.blocks.info(id).mode {
         Mode::User => UNCHANGED,
         Mode::Kernel => of_blocks.get(&id).copied().unwrap_or(general),
@@ -58,6 +63,14 @@ fn call_factors(workload: &Workload, published: &[CallWork]) -> FxHashMap<CallNu
     factors
 }
 
+/// Thousandths of the library's null calls, which stand for the entry and exit of any call: a fact of the kernel, whatever the workload.
+fn null_call_factors(workload: &Workload, published: &[CallWork]) -> Vec<(BlockId, u32)> {
+    let Some(work) = published.iter().find(|work| work.calls == [NULL_CALL]) else { return Vec::new() };
+    let recorded = |id: &BlockId| workload.blocks.info(*id).instructions.max(1);
+    let blocks = workload.kernel.null_call.iter();
+    blocks.map(|id| (*id, (u64::from(work.instructions) * 1000 / u64::from(recorded(id))) as u32)).collect()
+}
+
 fn mean_instructions(workload: &Workload, call: CallNumber) -> Option<u64> {
     let blocks = steps(workload).filter(|step| step.call == call).map(|step| workload.blocks.info(step.kernel).instructions);
     let (sum, count) = blocks.fold((0, 0), |(sum, count), instructions| (sum + u64::from(instructions), count + 1));
@@ -90,6 +103,8 @@ mod tests {
         let mean = mean_instructions(&made, CallNumber::from_name("pwrite64").unwrap()).unwrap() as f64;
         assert!((mean / 5689.0 - 1.0).abs() < 0.05, "{mean}");
         let tick = |workload: &Workload| f64::from(workload.blocks.info(workload.kernel.tick[0]).instructions);
+        let null = |workload: &Workload| f64::from(workload.blocks.info(workload.kernel.null_call[0]).instructions);
+        assert!((null(&made) / 80.0 - 1.0).abs() < 0.3, "{} of {}", null(&made), null(&workload));
         assert!((tick(&made) / tick(&workload) / 0.857 - 1.0).abs() < 0.15, "{} {}", tick(&made), tick(&workload));
     }
 

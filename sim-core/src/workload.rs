@@ -456,6 +456,9 @@ pub struct Workload {
     /// what holds without.
     #[serde(default)]
     pub stated_kernel_work: Vec<StatedKernelWork>,
+    /// Frames that the program returns through between two calls, where that is known; otherwise the kernel's description guesses.
+    #[serde(default)]
+    pub user_call_depth: Option<u32>,
     /// What the importer understood, guessed and dropped.
     pub notes: Vec<Note>,
 }

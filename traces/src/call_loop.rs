@@ -23,6 +23,9 @@ pub const RECORDING: &str = "microbench";
 const RECORDED_NULL_CALL: &str = "getppid";
 /// Instructions of the loop around a call: arguments, the system-call instruction, count and branch. Counted by hand.
 const LOOP_INSTRUCTIONS: u16 = 8;
+/// Frames that the loop returns through between two calls: one, of the library's function around the call. A call that nests less
+/// deeply than the return stack leaves it there, and of a deeper one it would cost one misprediction: not counted.
+const LOOP_CALL_DEPTH: u32 = 0;
 /// Calls in one run at most: sixteen syscall pages full.
 pub const CALLS_MAX: u32 = 1024;
 
@@ -125,6 +128,7 @@ impl CallLoop {
             ),
             requests: 1,
             classes: vec![class],
+            user_call_depth: Some(LOOP_CALL_DEPTH),
             notes: vec![Note { certainty: Certainty::Guessed, text, count: u64::from(self.calls) }],
             blocks,
             region_lines,

@@ -179,6 +179,7 @@ pub fn server(shape: Shape) -> Workload {
         }),
         user_base_cpi_milli: None,
         stated_kernel_work: Vec::new(),
+        user_call_depth: None,
         notes: vec![Note { certainty: Certainty::Guessed, text: "every block is made up".into(), count: 1 }],
     }
 }

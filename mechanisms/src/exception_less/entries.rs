@@ -9,7 +9,7 @@ use os_model::action::{Action, Slot};
 use os_model::system::System;
 use sim_core::block::OpKind;
 use sim_core::ids::{ConnectionId, CoreId, Line, TaskId};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Entries in a 4 KiB syscall page of 64-byte entries.
 pub const PAGE_ENTRIES: u32 = 64;
@@ -108,7 +108,8 @@ pub(super) enum Taken {
 pub(super) struct Pages {
     queues: Option<Queues>,
     entries: Vec<Entry>,
-    free: Vec<VecDeque<u32>>,
+    /// By page, the lowest first, so that the entries in use stay together.
+    free: Vec<BTreeSet<u32>>,
     free_entries: u32,
     locks: Vec<Option<usize>>,
     /// Entries that wait for a syscall thread (submitted or to be cancelled), by page.
@@ -127,9 +128,9 @@ impl Pages {
     /// Pages with all entries free, their lines from `base` on, one lock line a page behind them; or queues with room for as many.
     pub fn new(entries: u32, base: Line, queued: bool) -> Pages {
         let page_count = entries.div_ceil(PAGE_ENTRIES);
-        let mut free = vec![VecDeque::new(); page_count as usize];
+        let mut free = vec![BTreeSet::new(); page_count as usize];
         for entry in 0..entries {
-            free[(entry / PAGE_ENTRIES) as usize].push_back(entry);
+            free[(entry / PAGE_ENTRIES) as usize].insert(entry);
         }
         let empty = Entry { state: EntryState::Free, ..Entry::posting(ConnectionId(0), Slot::NONE, 0, 0) };
         Pages {
@@ -212,7 +213,7 @@ impl Pages {
     fn allocate(&mut self, spread: usize) -> u32 {
         let pages = self.free.len();
         for step in 0..pages {
-            if let Some(entry) = self.free[(spread + step) % pages].pop_front() {
+            if let Some(entry) = self.free[(spread + step) % pages].pop_first() {
                 self.free_entries -= 1;
                 return entry;
             }
@@ -273,7 +274,7 @@ impl Pages {
         self.entry_mut(entry).state = EntryState::Free;
         self.done_entries -= 1;
         self.free_entries += 1;
-        self.free[(entry / PAGE_ENTRIES) as usize].push_back(entry);
+        self.free[(entry / PAGE_ENTRIES) as usize].insert(entry);
         if self.queues.is_none() {
             system.push(task, Action::Touch(user_context(), self.line(entry), OpKind::Store));
         }
@@ -346,8 +347,8 @@ impl Pages {
             Some(page) if self.has_work(page) => page,
             _ => {
                 if let Some(page) = held {
-                    // that nothing is left shows only after a look at every entry
-                    self.scan(system, task, settings, page, self.entries_of(page).len() as u32);
+                    // that nothing is left shows only after a look at every entry in use
+                    self.scan(system, task, settings, page, self.used_of(page).len() as u32);
                     self.locks[page] = None;
                 }
                 let page = self.unlocked_with_work()?;
@@ -357,8 +358,9 @@ impl Pages {
                 page
             }
         };
-        let range = self.entries_of(page);
+        let range = self.used_of(page);
         let count = range.len() as u32;
+        self.cursors[page] %= count.max(1);
         let passed = (0..count).find(|step| {
             let entry = self.entry(range.start + (self.cursors[page] + step) % count);
             entry.state == EntryState::Submitted || entry.state == EntryState::Cancel
@@ -375,7 +377,7 @@ impl Pages {
             return;
         }
         let context = kernel_context();
-        let range = self.entries_of(page);
+        let range = self.used_of(page);
         let count = range.len() as u32;
         system.push(task, Action::Instructions(context, settings.scan_instructions * passed));
         for step in 0..passed {
@@ -388,6 +390,14 @@ impl Pages {
     fn entries_of(&self, page: usize) -> std::ops::Range<u32> {
         let first = page as u32 * PAGE_ENTRIES;
         first..(first + PAGE_ENTRIES).min(self.count())
+    }
+
+    /// Entries of a page up to the last in use: the lowest are handed out first, and a scan goes no further. (A batch of one costs 80 ns,
+    /// OSDI 2010: 55 cycles more than a call, in which nobody looks at 64 entries.)
+    fn used_of(&self, page: usize) -> std::ops::Range<u32> {
+        let all = self.entries_of(page);
+        let last = all.clone().rev().find(|&entry| self.entry(entry).state != EntryState::Free);
+        all.start..last.map_or(all.start, |entry| entry + 1)
     }
 
     fn held(&self, position: usize) -> Option<usize> {

@@ -224,6 +224,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         payload,
         user_base_cpi_milli: None,
         stated_kernel_work: Vec::new(),
+        user_call_depth: None,
         notes,
     })
 }

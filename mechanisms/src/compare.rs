@@ -146,6 +146,7 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
 
 fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError> {
     settings.validate()?;
+    settings.clients.fit(workload).map_err(SettingsError::from)?;
     if !workload.classes.iter().any(|class| class.chains.iter().any(|chain| !chain.steps.is_empty())) {
         return Err(ExperimentError::Empty);
     }

@@ -4,8 +4,7 @@ use crate::experiment::{Settings, ShadowSetting};
 use crate::in_kernel::ServiceError;
 use crate::registry::Mechanism;
 use cpu_model::{CpuOptions, Shadow};
-use os_model::clients::Arrival;
-use os_model::clients::{Clients, LoadStep};
+use os_model::clients::{Arrival, Clients, ClientsError, LoadStep};
 use os_model::stats::BatchCount;
 use os_model::system::{Driver, Size, System, SystemError};
 use os_model::timeline::{Span, Timeline};
@@ -97,6 +96,9 @@ pub enum SimulationError {
     /// The system.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// Clients that the workload does not fit.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
     /// A service that cannot be installed.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -175,13 +177,14 @@ pub fn assemble<'a>(
 /// A system with room for what a mechanism needs, before its driver is made and its clients are started.
 ///
 /// # Errors
-/// When the machine does not fit.
+/// When the machine does not fit, or the clients do not.
 pub fn system<'a>(
     workload: &'a Workload,
     settings: &'a Settings,
     mechanism: Mechanism,
     seed: u64,
 ) -> Result<System<'a>, SimulationError> {
+    settings.clients.fit(workload)?;
     let run = &settings.run;
     let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
@@ -305,6 +308,9 @@ fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32) -> Re
         target += batch;
         system.run(driver, |stats| stats.replies >= target)?;
     }
+    if system.has_sessions() {
+        target = fill_with_connections(system, driver, target, batch)?;
+    }
     let mut last: Option<Cycles> = None;
     let most = if long_runs { 1 } else { 10 };
     for _ in 0..most {
@@ -318,6 +324,23 @@ fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32) -> Re
         last = Some(took);
     }
     Ok(system.stats.replies)
+}
+
+/// Partly open clients: until the number of connections that they have no longer grows. Beyond saturation it grows to the most that they
+/// may have. Returns the replies so far.
+fn fill_with_connections(system: &mut System, driver: &mut dyn Driver, start: u64, batch: u64) -> Result<u64, SimulationError> {
+    let mut target = start;
+    let mut before = system.connections_taken();
+    for _ in 0..MOST_UNEVEN_BATCHES {
+        target += batch;
+        system.run(driver, |stats| stats.replies >= target)?;
+        let now = system.connections_taken();
+        if now <= before + (before / 20).max(2) {
+            break;
+        }
+        before = now;
+    }
+    Ok(target)
 }
 
 fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationError> {

@@ -26,8 +26,10 @@ pub fn under_kernel<'a>(workload: &'a Workload, kernel: &Kernel) -> Cow<'a, Work
     if general == UNCHANGED && by_call.is_empty() && null_calls.is_empty() {
         return Cow::Borrowed(workload);
     }
-    let mut of_blocks: FxHashMap<BlockId, u32> =
-        steps(workload).filter_map(|step| Some((step.kernel, *by_call.get(&step.call)?))).collect();
+    let mut of_blocks: FxHashMap<BlockId, u32> = steps(workload)
+        .chain(workload.connection.steps())
+        .filter_map(|step| Some((step.kernel, *by_call.get(&step.call)?)))
+        .collect();
     of_blocks.extend(null_calls);
     let mut made = scaled(workload, |id| match workload.blocks.info(id).mode {
         Mode::User => UNCHANGED,

@@ -4,6 +4,7 @@ use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::simulate::{Sample, simulate};
 use mechanisms::variants::{VARIANTS, Variant, Way};
+use os_model::clients::{Arrival, Spacing};
 use sim_core::stack::{Component, CrossingPart};
 use sim_core::workload::{Program, Workload};
 use traces::synthetic::{Shape, server};
@@ -53,6 +54,39 @@ fn every_mechanism_serves_every_program() {
             }
         }
     }
+}
+
+/// Connections that carry several requests are opened, served and closed under every mechanism.
+#[test]
+fn every_mechanism_serves_connections_that_come_and_go() {
+    for workload in programs().iter().filter(|workload| workload.connection.is_recorded()) {
+        for (cores, connections) in [(1, 4), (2, 24)] {
+            let mut settings = settings(cores, connections);
+            settings.clients.arrival =
+                Arrival::Sessions { rate_rps: 40_000.0, requests_per_connection: 5, spacing: Spacing::Poisson };
+            for variant in VARIANTS {
+                let Some(sample) = run(workload, &settings, variant) else { continue };
+                let label = format!("{} on {:?}, {cores} cores", label(variant), workload.program);
+                let replies = sample.replies as f64;
+                let per_connection = |call: usize| replies / sample.calls[call] as f64;
+                // accept4 and close, once a connection each: connections at the window's ends blur it
+                assert!((2.0..=10.0).contains(&per_connection(288)), "{label}: {} replies an accept", per_connection(288));
+                assert!((2.0..=10.0).contains(&per_connection(3)), "{label}: {} replies a close", per_connection(3));
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_that_were_not_recorded_are_not_made_up() {
+    let mut settings = settings(1, 8);
+    settings.clients.arrival = Arrival::Sessions { rate_rps: 1000.0, requests_per_connection: 5, spacing: Spacing::Periodic };
+    let refused = |workload: &Workload| simulate(workload, &settings, Mechanism::Sync, 1).unwrap_err().to_string();
+    let mut unknown = server(Shape::default());
+    unknown.connection = Default::default();
+    assert!(refused(&unknown).contains("no connection that is accepted"));
+    let error = refused(&server(Shape { connection_per_request: true, ..Shape::default() }));
+    assert!(error.contains("can only be 1"), "{error}");
 }
 
 #[test]

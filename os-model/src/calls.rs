@@ -139,9 +139,10 @@ impl<'a> System<'a> {
         Some(slot)
     }
 
-    /// Accepts the next pending connection of a poller's listening socket; its request (sent with the handshake's end, or soon) comes
-    /// with it. From then on the connection is that poller's.
-    pub fn accept(&mut self, poller: usize) -> Option<ConnectionId> {
+    /// Accepts the next pending connection of a poller's listening socket. From then on the connection is that poller's. The accept is
+    /// the first step of what comes with it: of the connection's only request (sent with the handshake's end, or soon), or of the work
+    /// that opens a connection for several requests.
+    pub fn accept(&mut self, poller: usize) -> Option<Slot> {
         let listener = self.listener_of(poller);
         let connection = self.pollers[listener].accept_queue.pop_front()?;
         if self.pollers[listener].accept_queue.is_empty() {
@@ -150,7 +151,7 @@ impl<'a> System<'a> {
         let entry = &mut self.connections[connection.index()];
         entry.state = ConnectionState::Open;
         entry.poller = poller;
-        Some(connection)
+        Some(if entry.opening == Slot::NONE { entry.request } else { entry.opening })
     }
 
     fn unreport_listener(&mut self, poller: usize) {

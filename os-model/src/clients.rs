@@ -1,6 +1,7 @@
 //! The other end of the wire: who sends requests, over which link, with how much processor.
 
 use serde::{Deserialize, Serialize};
+use sim_core::workload::{Program, Workload};
 
 /// Where the clients run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +24,31 @@ pub enum Arrival {
         /// Requests per second.
         rate_rps: f64,
     },
+    /// Partly open, as httperf: connections arrive at a rate whatever the replies; each sends so many requests, the next one when it has
+    /// the reply to the last, and closes. `run.connections` are the most that the clients may have at the same time.
+    Sessions {
+        /// Requests per second that are offered: connections arrive at this rate divided by the requests that each carries.
+        rate_rps: f64,
+        /// Requests that a connection carries.
+        requests_per_connection: u32,
+        /// How arrivals are spaced.
+        #[serde(default)]
+        spacing: Spacing,
+    },
     /// As open, at a rate that changes in steps: `steps([(duration_us, rate_rps), …])`. The durations count from the opening of the
     /// measured window; before it the first step's rate holds, after the last step the last one's.
     Steps(Vec<LoadStep>),
+}
+
+/// How arrivals of connections are spaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Spacing {
+    /// At a fixed period: what `httperf --rate` does (its manual, `--rate` and `--period`: deterministic unless told otherwise).
+    #[default]
+    Periodic,
+    /// A Poisson stream (`httperf --period=e…`).
+    Poisson,
 }
 
 /// A stretch of time with a rate of arrivals: duration in microseconds, requests per second.
@@ -44,15 +67,23 @@ impl Arrival {
     pub fn steps(&self) -> Option<&[LoadStep]> {
         match self {
             Arrival::Steps(steps) => Some(steps),
-            Arrival::Closed | Arrival::Open { .. } => None,
+            Arrival::Closed | Arrival::Open { .. } | Arrival::Sessions { .. } => None,
         }
     }
 
-    /// The rate in force `elapsed_us` after the measured window opened, and when it ends, if it does. `None` in a closed loop.
+    /// True when the time between arrivals is always the same.
+    pub fn is_periodic(&self) -> bool {
+        matches!(self, Arrival::Sessions { spacing: Spacing::Periodic, .. })
+    }
+
+    /// Arrivals per second `elapsed_us` after the measured window opened, and when that rate ends, if it does. `None` in a closed loop.
     pub fn rate(&self, elapsed_us: f64) -> Option<(f64, Option<f64>)> {
         match self {
             Arrival::Closed => None,
             Arrival::Open { rate_rps } => Some((*rate_rps, None)),
+            Arrival::Sessions { rate_rps, requests_per_connection, .. } => {
+                Some((rate_rps / f64::from((*requests_per_connection).max(1)), None))
+            }
             Arrival::Steps(steps) => {
                 let mut end = 0.0;
                 for step in steps.iter().take(steps.len().saturating_sub(1)) {
@@ -143,6 +174,14 @@ impl Clients {
         {
             return fail("arrival.rate_rps", "must be above 0");
         }
+        if let Arrival::Sessions { rate_rps, requests_per_connection, .. } = self.arrival {
+            if !positive(rate_rps) {
+                return fail("arrival.rate_rps", "must be above 0");
+            }
+            if requests_per_connection == 0 {
+                return fail("arrival.requests_per_connection", "must be at least 1");
+            }
+        }
         if let Arrival::Steps(steps) = &self.arrival {
             if steps.is_empty() {
                 return fail("arrival.steps", "needs at least one step: steps([(duration_us, rate_rps)])");
@@ -156,9 +195,33 @@ impl Clients {
             }
         }
         if self.kind == ClientKind::Recorded && self.arrival != Arrival::Closed {
-            return fail("arrival", "the recorded client is a closed loop; rates and steps need --client remote");
+            return fail("arrival", "the recorded client is a closed loop; rates, sessions and steps need --client remote");
         }
         Ok(())
+    }
+}
+
+impl Clients {
+    /// Checks that a workload can be asked this way: connections that open and close in the run need a recording that shows it.
+    ///
+    /// # Errors
+    /// What the recording lacks.
+    pub fn fit(&self, workload: &Workload) -> Result<(), ClientsError> {
+        let Arrival::Sessions { requests_per_connection, .. } = self.arrival else { return Ok(()) };
+        let fail = |cause| Err(ClientsError { field: "arrival", cause });
+        match (workload.program, workload.connection_per_request) {
+            (Program::Sequential, _) => Ok(()),
+            (_, true) if requests_per_connection == 1 => Ok(()),
+            (_, true) => {
+                fail("the recorded program closes every connection after one request: requests_per_connection can only be 1")
+            }
+            _ if workload.datagram => fail("clients of a datagram server have no connections: use a rate alone"),
+            _ if !workload.connection.is_recorded() => fail(
+                "the recording shows no connection that is accepted, carries several requests and is closed: what that costs is not \
+                 known. Use a rate alone, or a workload whose `trace info` lists the ends of connections (nginx-keepalive)",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 

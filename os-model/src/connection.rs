@@ -16,6 +16,18 @@ pub enum ConnectionState {
     Open,
 }
 
+/// What a slot of the request table stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A request that is answered.
+    #[default]
+    Request,
+    /// What the server does when it accepts a connection that will carry several requests.
+    Opening,
+    /// What the server does when such a connection's client has closed it.
+    Closing,
+}
+
 /// One client connection (for datagrams: one client's slot).
 #[derive(Debug)]
 pub struct Connection {
@@ -23,8 +35,14 @@ pub struct Connection {
     pub state: ConnectionState,
     /// Requests whose bytes are all in the socket's buffer.
     pub inbox: VecDeque<Slot>,
-    /// The request on its way or in service, in a closed loop.
+    /// The request on its way or in service.
     pub request: Slot,
+    /// The server's work to accept the connection, where it carries several requests.
+    pub opening: Slot,
+    /// A client has the connection, from its arrival until both sides have closed it.
+    pub taken: bool,
+    /// Requests that the client has still to send before it closes the connection.
+    pub requests_left: u32,
     /// A task that sleeps in a receive on this connection.
     pub blocked: Option<TaskId>,
     /// The poller (event loop) that watches it.
@@ -84,6 +102,8 @@ pub struct Poller {
 /// One request in flight.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// What it stands for.
+    pub purpose: Purpose,
     /// Connection.
     pub connection: sim_core::ids::ConnectionId,
     /// Request class.

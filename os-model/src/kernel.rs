@@ -38,6 +38,10 @@ pub struct NetworkSpec {
     pub poll_budget_packets: usize,
     /// Least time between two interrupts of a queue, microseconds.
     pub interrupt_moderation_us: u64,
+    /// Connections at most that wait to be accepted at a listening socket: the lesser of the program's `listen` and the kernel's limit.
+    /// Of partly open clients more are turned away; those of other clients are never more than they offer.
+    #[serde(default = "accept_backlog")]
+    pub accept_backlog: usize,
     /// One receive queue a core (true) or one for the machine, on core 0.
     pub receive_side_scaling: bool,
 }
@@ -60,6 +64,11 @@ pub struct CallWork {
     pub calls: Vec<String>,
     /// Kernel instructions of one execution of each.
     pub instructions: u32,
+}
+
+/// What nginx and Apache ask for (`NGX_LISTEN_BACKLOG`, `ListenBacklog`: 511), where the kernel allows it.
+fn accept_backlog() -> usize {
+    511
 }
 
 /// A kernel.
@@ -153,6 +162,9 @@ impl Kernel {
         }
         if self.network.receive_ring_packets == 0 {
             return field("network.receive_ring_packets", "must be at least 1");
+        }
+        if self.network.accept_backlog == 0 {
+            return field("network.accept_backlog", "must be at least 1");
         }
         if self.network.poll_budget_packets == 0 {
             return field("network.poll_budget_packets", "must be at least 1");

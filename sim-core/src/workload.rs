@@ -162,6 +162,29 @@ pub struct BlockingPath {
     pub again_user: Vec<BlockId>,
 }
 
+/// What a server does at the two ends of a connection that carries several requests. Each list holds recorded exemplars; empty where
+/// the recording shows none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectionWork {
+    /// From the accept to the last call before the first request.
+    pub opening: Vec<Chain>,
+    /// From the receive that finds the client's end to the close.
+    pub closing: Vec<Chain>,
+}
+
+impl ConnectionWork {
+    /// True when both ends are recorded.
+    pub fn is_recorded(&self) -> bool {
+        !self.opening.is_empty() && !self.closing.is_empty()
+    }
+
+    /// All steps of both ends.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.opening.iter().chain(&self.closing).flat_map(|chain| &chain.steps)
+    }
+}
+
 /// What a program executes that asks for readiness in another way than it was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -428,6 +451,9 @@ pub struct Workload {
     pub requests: u64,
     /// Classes of requests. A sequential program has one class with one chain.
     pub classes: Vec<RequestClass>,
+    /// The ends of connections that carry several requests.
+    #[serde(default)]
+    pub connection: ConnectionWork,
     /// The event loop, if there is one.
     pub wait: Option<WaitLoop>,
     /// Blocking receives.

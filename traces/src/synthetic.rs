@@ -6,8 +6,8 @@ use sim_core::ids::{Mode, PAGE_LINES};
 use sim_core::layout::{Layout, PageSize};
 use sim_core::payload::{Payload, Protocol};
 use sim_core::workload::{
-    BlockingPath, Certainty, Chain, Effect, KernelBlocks, Note, Object, PacketKind, PollCall, Program, Readiness, RecordedClient,
-    RequestClass, RingBlocks, Source, Step, WaitLoop, Workload,
+    BlockingPath, Certainty, Chain, ConnectionWork, Effect, KernelBlocks, Note, Object, PacketKind, PollCall, Program, Readiness,
+    RecordedClient, RequestClass, RingBlocks, Source, Step, WaitLoop, Workload,
 };
 
 /// Shape of a made-up server.
@@ -142,6 +142,7 @@ pub fn server(shape: Shape) -> Workload {
             rest_instructions: 5,
         }),
     };
+    let connection = connection_work(&mut maker);
     let mut region_lines = [PAGE_LINES; Region::COUNT];
     region_lines[Region::KernelStack.index()] = 256;
     Workload {
@@ -163,6 +164,7 @@ pub fn server(shape: Shape) -> Workload {
             in_kernel: true,
             chains: vec![Chain { steps }],
         }],
+        connection,
         wait,
         blocking,
         readiness,
@@ -204,6 +206,22 @@ fn steps(maker: &mut Maker) -> Vec<Step> {
         ];
     }
     vec![receive(maker, &[]), maker.step("sendmsg", Object::Stream, Effect::SendLast, REPLY_BYTES, &[0])]
+}
+
+/// The ends of connections that carry several requests.
+fn connection_work(maker: &mut Maker) -> ConnectionWork {
+    if maker.shape.connection_per_request || maker.shape.program == Program::Sequential {
+        return ConnectionWork::default();
+    }
+    let mut opening = vec![maker.step("accept4", Object::Listener, Effect::Accept, 0, &[])];
+    if maker.shape.program == Program::EventLoop {
+        opening.push(maker.step("epoll_ctl", Object::Epoll, Effect::None, 0, &[0]));
+    }
+    let closing = vec![
+        maker.step("read", Object::Stream, Effect::Receive, 0, &[]),
+        maker.step("close", Object::Stream, Effect::Close, 0, &[0]),
+    ];
+    ConnectionWork { opening: vec![Chain { steps: opening }], closing: vec![Chain { steps: closing }] }
 }
 
 fn kernel_blocks(maker: &mut Maker, lines: u32, quarter: u32) -> KernelBlocks {

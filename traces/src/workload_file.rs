@@ -144,7 +144,8 @@ fn check_block(workload: &Workload, store: &BlockStore, id: BlockId) -> Result<(
 
 /// Calls `visit` with every block that the workload names, in a fixed order.
 pub fn for_each_block(workload: &Workload, mut visit: impl FnMut(BlockId)) {
-    for chain in workload.classes.iter().flat_map(|class| &class.chains) {
+    let ends = workload.connection.opening.iter().chain(&workload.connection.closing);
+    for chain in workload.classes.iter().flat_map(|class| &class.chains).chain(ends) {
         for step in &chain.steps {
             visit(step.user);
             visit(step.kernel);

@@ -48,6 +48,10 @@ pub const SETTINGS: &[Topic] = &[
     topic("kernel.work.calls", "Published kernel instructions of single calls, or of several together."),
     topic("kernel.scheduler", "Scheduler constants."),
     topic("kernel.network", "Network card and receive path of the server."),
+    topic(
+        "kernel.network.accept_backlog",
+        "Connections at most that wait to be accepted at a listening socket; of partly open clients more are turned away.",
+    ),
     topic("kernel.network.interrupt_moderation_us", "Least time between two interrupts of a receive queue."),
     topic(
         "kernel.user_call_depth",
@@ -60,7 +64,7 @@ pub const SETTINGS: &[Topic] = &[
     ),
     topic(
         "clients.arrival",
-        "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies. `steps([(2000, 20000), (5000, 80000)])`: the same at a rate that changes, as (microseconds, requests/s); durations count from the opening of the measured window, and the last rate stays.",
+        "`closed`: each connection sends its next request when it has the reply. `open(rate_rps: 50000)`: requests arrive at a rate whatever the replies. `sessions(rate_rps: 50000, requests_per_connection: 20)`: partly open, as httperf: connections arrive at the rate divided by 20, at a fixed period (`spacing: periodic`) or as a Poisson stream (`spacing: poisson`); each sends 20 requests, the next when it has the reply, and closes; `run.connections` are the most at the same time. `steps([(2000, 20000), (5000, 80000)])`: the same at a rate that changes, as (microseconds, requests/s); durations count from the opening of the measured window, and the last rate stays.",
     ),
     topic("clients.think_us", "Pause between a reply and the next request of a connection in a closed loop."),
     topic("clients.link_rate_mbps", "Rate of the link, each direction."),

@@ -131,8 +131,7 @@ impl BatchedScript {
     /// A call that the program does not make here: any recorded one stands for it, without effect on the request.
     fn borrow(&mut self, system: &mut System, task: TaskId, invoked: &mut Invoked, slot: Slot, number: CallNumber) -> Answer {
         let step = self.borrowed.entry(number).or_insert_with(|| {
-            let steps = system.workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
-            let found = steps.filter(|step| step.call == number).max_by_key(|step| step.effect == Effect::None);
+            let found = system.all_steps().filter(|step| step.call == number).max_by_key(|step| step.effect == Effect::None);
             found.map(|step| Step { effect: Effect::None, ..step.clone() })
         });
         let Some(step) = step.clone() else {
@@ -147,8 +146,8 @@ impl BatchedScript {
 
     fn accept(&mut self, system: &mut System, task: TaskId, invoked: &mut Invoked, number: CallNumber) -> Answer {
         let Some(poller) = self.thread(task).poller else { return Answer::Error("EBADF") };
-        let Some(connection) = system.accept(poller) else { return Answer::Error("EAGAIN") };
-        let slot = system.connections[connection.index()].request;
+        let Some(slot) = system.accept(poller) else { return Answer::Error("EAGAIN") };
+        let connection = system.requests[slot.index()].connection;
         invoked.current = slot;
         invoked.held.push(Held { slot, due: 0 });
         match system.request_step(slot, 0) {

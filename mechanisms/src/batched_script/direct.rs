@@ -13,6 +13,9 @@ use sim_core::context::Context;
 use sim_core::ids::TaskId;
 use sim_core::workload::Effect;
 
+/// The poller whose listening socket all threads accept from.
+const LISTENER: usize = 0;
+
 impl BatchedScript {
     /// One call of a request where it stands, then what comes after it.
     pub(super) fn call_directly(&mut self, system: &mut System, task: TaskId, slot: Slot, index: u32) -> Next {
@@ -94,14 +97,54 @@ impl BatchedScript {
             Ready::Listener => {
                 let looped = self.settings.variant == BatchedScriptVariant::LoopedMultiCall;
                 let most = if looped { self.settings.limit.max(1) } else { 1 };
-                let accepted = (0..most).map_while(|_| system.accept(poller)).collect::<Vec<_>>();
-                accepted.into_iter().map(|connection| (system.connections[connection.index()].request, 0)).collect()
+                (0..most).map_while(|_| system.accept(poller)).map(|slot| (slot, 0)).collect()
             }
             Ready::Connection(connection) => {
                 let waiting = system.waiting_request(connection);
                 waiting.map(|slot| (slot, system.requests[slot.index()].step)).into_iter().collect()
             }
         }
+    }
+
+    /// Into the blocking accept of a thread that serves one connection at a time.
+    pub(super) fn enter_accept(&mut self, system: &mut System, task: TaskId) -> Next {
+        let Some(step) = system.expected_step(true) else { return Next::Sleep };
+        system.push_block(task, step.user, Context::USER, Slot::NONE);
+        Issuer::Crossing.enter(system, task, true);
+        system.push(task, Action::Count(step.call, Slot::NONE));
+        self.thread(task).state = State::Accept { slept: false };
+        Next::Continue
+    }
+
+    /// In the blocking accept of a thread that serves one connection at a time.
+    pub(super) fn accept_directly(&mut self, system: &mut System, task: TaskId, slept: bool) -> Next {
+        let Some(step) = system.expected_step(true) else { return Next::Sleep };
+        let context = Context::call(step.call);
+        let Some(slot) = system.accept(LISTENER) else {
+            if slept {
+                system.wait_on(LISTENER, task);
+                return Next::Sleep;
+            }
+            let sleep = system.pick(&system.workload.blocking.sleep);
+            Issuer::Crossing.piece(system, task, sleep, context, Slot::NONE);
+            self.thread(task).state = State::Accept { slept: true };
+            return Next::Continue;
+        };
+        if slept {
+            let wake = system.pick(&system.workload.blocking.wake);
+            Issuer::Crossing.piece(system, task, wake, context, slot);
+        }
+        let thread = self.thread(task);
+        thread.connection = system.requests[slot.index()].connection;
+        thread.serving = system.goes_on_after(slot);
+        thread.state = State::Program;
+        if let Some(step) = system.request_step(slot, 0) {
+            Issuer::Crossing.body(system, task, step, slot, false);
+        }
+        Issuer::Crossing.leave(system, task);
+        system.requests[slot.index()].step = 1;
+        self.after_call(system, task, slot);
+        Next::Continue
     }
 
     /// Into the program's own blocking receive.

@@ -42,6 +42,8 @@ struct Thread {
     /// Event loop's poller, or `None` for a thread that serves one connection or is sequential.
     poller: Option<usize>,
     connection: ConnectionId,
+    /// A thread that accepts its connections has one that carries on.
+    serving: bool,
     state: State,
     /// The thread's own Lua state; `None` for variants without scripts.
     engine: Option<Engine>,
@@ -69,6 +71,8 @@ enum State {
     Script,
     /// In a readiness call of the program's own; asleep or about to be when `slept`.
     Wait { slept: bool },
+    /// In a blocking accept of the program's own; asleep or about to be when `slept`.
+    Accept { slept: bool },
     /// In a blocking receive of the program's own; asleep or about to be when `slept`.
     Receive { slept: bool },
 }
@@ -206,6 +210,9 @@ impl BatchedScript {
 
     /// A thread that serves one connection: its receive waits for the next request, in the script or as a true call.
     fn idle_connection(&mut self, system: &mut System, task: TaskId, connection: ConnectionId, directly: bool) -> Next {
+        if system.accepts() && !self.thread(task).serving {
+            return self.enter_accept(system, task);
+        }
         let slot = system.waiting_request(connection).unwrap_or(Slot::NONE);
         if !directly && let Some(step) = first_step(system, slot) {
             system.push_block(task, step.user, Context::USER, slot);
@@ -257,6 +264,7 @@ impl Thread {
         Thread {
             poller,
             connection,
+            serving: false,
             state: State::Program,
             engine,
             invocation: None,
@@ -294,13 +302,17 @@ impl Driver for BatchedScript {
             State::Program => self.program(system, task),
             State::Script => self.go_on(system, task),
             State::Wait { slept } => self.look_directly(system, task, slept),
+            State::Accept { slept } => self.accept_directly(system, task, slept),
             State::Receive { slept } => self.receive_directly(system, task, slept),
         }
     }
 
     fn hook(&mut self, system: &mut System, core: CoreId, kind: u32, value: u64) {
         if kind == HOOK_SERVED {
-            finish(system, core, Slot(value as u32));
+            let slot = Slot(value as u32);
+            let task = system.cores[core.index()].current;
+            self.thread(task).serving &= system.goes_on_after(slot);
+            finish(system, core, slot);
         }
     }
 }

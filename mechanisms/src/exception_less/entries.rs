@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub step: u32,
     /// Posted before its request was known (a read or accept that waits for whatever comes).
     pub early: bool,
+    /// An early call that accepts; the others receive.
+    pub accepts: bool,
     /// What the library does with its result.
     pub completion: Completion,
     /// A readiness call: of the event loop, or of a user thread whose receive found nothing.
@@ -67,6 +69,11 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// An accept that waits for whichever connection comes.
+    pub fn accepting(connection: ConnectionId, thread: u32) -> Entry {
+        Entry { accepts: true, ..Entry::posting(connection, Slot::NONE, 0, thread) }
+    }
+
     /// A call that is being posted: the given step of a request, or what waits for the next request.
     pub fn posting(connection: ConnectionId, slot: Slot, step: u32, thread: u32) -> Entry {
         Entry {
@@ -75,6 +82,7 @@ impl Entry {
             slot,
             step,
             early: slot == Slot::NONE,
+            accepts: false,
             completion: Completion::Callback,
             readiness: false,
             thread,

@@ -21,7 +21,7 @@ use crate::program::{HOOK_SERVED, finish};
 use crate::settings::{ExceptionLessSettings, ExceptionLessVariant};
 use cancel::Timers;
 use cores::KernelCores;
-use entries::Pages;
+use entries::{Entry, Pages};
 use epoll::EventLoop;
 use non_blocking::Continuations;
 use os_model::action::Slot;
@@ -72,8 +72,8 @@ pub struct ExceptionLess {
     again: VecDeque<(Slot, u32)>,
     /// Requests that were throttled with no callback to come.
     resume: VecDeque<Slot>,
-    /// Early calls (read or accept) that wait for an entry, with the user thread that makes each.
-    postponed: VecDeque<(ConnectionId, u32)>,
+    /// Early calls (read or accept) that wait for an entry.
+    postponed: VecDeque<Entry>,
     /// Accepts posted, modulo connections.
     accepts_posted: u32,
     progress: Vec<Progress>,

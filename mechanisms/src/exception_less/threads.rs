@@ -175,7 +175,7 @@ impl ExceptionLess {
             return Kind::Readiness;
         }
         if posted.slot == Slot::NONE {
-            return if system.workload.connection_per_request { Kind::Accept } else { Kind::Receive };
+            return if posted.accepts { Kind::Accept } else { Kind::Receive };
         }
         match system.request_step(posted.slot, posted.step).map(|step| step.effect) {
             Some(Effect::Receive) => Kind::Receive,
@@ -195,10 +195,7 @@ impl ExceptionLess {
         let posted = self.pages.entry(entry);
         let slot = match kind {
             Kind::Receive => system.take_request(posted.connection).unwrap_or(posted.slot),
-            Kind::Accept => match system.accept(self.poller) {
-                Some(connection) => system.connections[connection.index()].request,
-                None => posted.slot,
-            },
+            Kind::Accept => system.accept(self.poller).unwrap_or(posted.slot),
             Kind::Other | Kind::Readiness => posted.slot,
         };
         self.pages.entry_mut(entry).slot = slot;

@@ -130,14 +130,14 @@ impl ExceptionLess {
             // the first readiness call is posted when there is nothing else to do
             ExceptionLessVariant::Epoll => {}
             ExceptionLessVariant::Threads => self.start_user_threads(system),
-            _ if system.workload.connection_per_request => {
+            _ if system.accepts() => {
                 for _ in 0..self.accepts(connections) {
                     self.post_accept(system);
                 }
             }
             _ => {
                 for index in 0..connections {
-                    self.post_early(system, ConnectionId(index), index);
+                    self.post_read(system, ConnectionId(index), index);
                 }
             }
         }
@@ -146,7 +146,12 @@ impl ExceptionLess {
     /// Which connection comes is not known yet: accepts are spread over the pages in turn.
     pub(super) fn post_accept(&mut self, system: &mut System) {
         self.accepts_posted = (self.accepts_posted + 1) % system.connections.len() as u32;
-        self.post_early(system, ConnectionId(self.accepts_posted), 0);
+        self.post_early(system, Entry::accepting(ConnectionId(self.accepts_posted), 0));
+    }
+
+    /// A read of a connection's next request.
+    pub(super) fn post_read(&mut self, system: &mut System, connection: ConnectionId, thread: u32) {
+        self.post_early(system, Entry::posting(connection, Slot::NONE, 0, thread));
     }
 
     /// Accepts outstanding: with a limit on entries no more than half of what early calls may use, so that reads find room beside them.
@@ -184,21 +189,21 @@ impl ExceptionLess {
             return true;
         }
         if self.pages.free() > self.reserve()
-            && let Some((connection, thread)) = self.postponed.pop_front()
+            && let Some(call) = self.postponed.pop_front()
         {
-            self.post(system, Entry::posting(connection, Slot::NONE, 0, thread));
+            self.post(system, call);
             return true;
         }
         false
     }
 
     /// Posts a call whose request is not known yet: an accept, or a read on a connection. Throttled when entries run out.
-    pub(super) fn post_early(&mut self, system: &mut System, connection: ConnectionId, thread: u32) {
+    pub(super) fn post_early(&mut self, system: &mut System, call: Entry) {
         if self.pages.free() > self.reserve() && self.postponed.is_empty() {
-            self.post(system, Entry::posting(connection, Slot::NONE, 0, thread));
+            self.post(system, call);
         } else {
             system.stats.occurred("throttled posts", 1);
-            self.postponed.push_back((connection, thread));
+            self.postponed.push_back(call);
         }
     }
 
@@ -241,7 +246,7 @@ impl ExceptionLess {
     /// client is still there.
     fn post_again(&mut self, posted: Entry) {
         if posted.slot == Slot::NONE {
-            self.postponed.push_back((posted.connection, posted.thread));
+            self.postponed.push_back(Entry::posting(posted.connection, Slot::NONE, 0, posted.thread));
         } else {
             self.again.push_back((posted.slot, posted.step));
         }
@@ -388,7 +393,7 @@ impl ExceptionLess {
         match self.settings.variant {
             ExceptionLessVariant::Epoll => self.request_ended(system, slot, connection),
             ExceptionLessVariant::Threads => self.next_request(system, slot, connection),
-            _ if !system.workload.connection_per_request => self.post_early(system, connection, connection.0),
+            _ if system.goes_on_after(slot) => self.post_read(system, connection, connection.0),
             _ => {}
         }
     }

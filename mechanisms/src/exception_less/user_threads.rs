@@ -48,7 +48,11 @@ impl ExceptionLess {
         let own: Vec<u32> = own.map(|index| index as u32).collect();
         for thread in own {
             self.switch_user_thread(system, thread);
-            self.post_early(system, ConnectionId(thread), thread);
+            if system.accepts() {
+                self.post_early(system, Entry::accepting(ConnectionId(thread), thread));
+            } else {
+                self.post_read(system, ConnectionId(thread), thread);
+            }
         }
     }
 
@@ -71,8 +75,11 @@ impl ExceptionLess {
     /// The user thread that served a request receives or accepts the next.
     pub(super) fn next_request(&mut self, system: &mut System, slot: Slot, connection: ConnectionId) {
         let thread = self.progress[slot.index()].thread;
-        let connection = if system.workload.connection_per_request { ConnectionId(thread) } else { connection };
-        self.post_early(system, connection, thread);
+        if system.goes_on_after(slot) {
+            self.post_read(system, connection, thread);
+        } else {
+            self.post_early(system, Entry::accepting(ConnectionId(thread), thread));
+        }
     }
 
     /// Kernel side: true when a call that finds nothing returns EAGAIN, as on the recorded program's descriptors.

@@ -14,6 +14,7 @@ pub use wyki_driver::WykiService;
 
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
+use os_model::connection::ConnectionState;
 use os_model::system::System;
 use sim_core::block::{BlockId, Cut};
 use sim_core::context::Context;
@@ -29,6 +30,14 @@ fn is_protocol_work(system: &System, step: &Step) -> bool {
 
 fn transmits(system: &System, block: BlockId) -> bool {
     system.workload.blocks.info(block).span(Cut::Transmit).is_some()
+}
+
+/// A service answers a connection's only request: the program never sees the connection.
+fn take_over(system: &mut System, slot: Slot) {
+    let connection = system.requests[slot.index()].connection;
+    if !system.has_sessions() {
+        system.connections[connection.index()].state = ConnectionState::Open;
+    }
 }
 
 /// One call that a service makes of the protocol (or of the socket layer), with its checks.

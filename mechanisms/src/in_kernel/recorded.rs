@@ -7,7 +7,7 @@ use crate::program::{Direct, HOOK_SERVED, finish};
 use crate::settings::{InKernelSettings, SyncSettings};
 use os_model::action::{Action, Slot};
 use os_model::calls::Part;
-use os_model::connection::ConnectionState;
+use os_model::connection::Purpose;
 use os_model::system::{Driver, Next, System};
 use os_model::task::FrameStep;
 use sim_core::context::Context;
@@ -73,18 +73,24 @@ impl Driver for InKernel {
         }
     }
 
+    /// A connection that carries several requests is the program's to accept and to close; the service answers in between.
     fn takes_connection(&mut self, system: &mut System, connection: ConnectionId) -> bool {
+        if system.has_sessions() {
+            return false;
+        }
         let slot = system.connections[connection.index()].request;
         system.class(slot).in_kernel
     }
 
     fn delivered(&mut self, system: &mut System, core: CoreId, slot: Slot) -> bool {
+        if system.requests[slot.index()].purpose != Purpose::Request {
+            return false;
+        }
         if !system.class(slot).in_kernel {
             self.passed_up += 1;
             return false;
         }
-        let connection = system.requests[slot.index()].connection;
-        system.connections[connection.index()].state = ConnectionState::Open;
+        super::take_over(system, slot);
         self.answered += 1;
         self.serve(system, core, slot);
         true

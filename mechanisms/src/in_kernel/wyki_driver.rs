@@ -10,7 +10,7 @@ use crate::settings::{InKernelSettings, SyncSettings};
 use cpu_model::CrossingKind;
 use os_model::action::{Action, Effect as SystemEffect, Slot};
 use os_model::calls::Part;
-use os_model::connection::ConnectionState;
+use os_model::connection::{ConnectionState, Purpose};
 use os_model::system::{Driver, Next, System};
 use os_model::task::FrameStep;
 use sim_core::block::{Op, OpKind, Region};
@@ -135,8 +135,7 @@ impl WykiService {
             let hit = reply.len() >= self.payload.value_bytes as usize;
             system.stats.occurred(if hit { "hits" } else { "misses" }, 1);
         }
-        let connection = system.requests[slot.index()].connection;
-        system.connections[connection.index()].state = ConnectionState::Open;
+        super::take_over(system, slot);
         let part = if self.settings.socket_collapse { Part::Protocol } else { Part::FileLayer };
         let mut work = Vec::new();
         for step in system.steps(slot) {
@@ -301,7 +300,7 @@ impl Driver for WykiService {
             HOOK_SERVED => finish(system, core, slot),
             HOOK_UP => {
                 let connection = system.requests[slot.index()].connection;
-                if system.connections[connection.index()].state == ConnectionState::Pending {
+                if !system.has_sessions() && system.connections[connection.index()].state == ConnectionState::Pending {
                     system.acceptable(connection, at, Some(core));
                 }
                 system.hand_to_program(slot, at, core);
@@ -312,12 +311,16 @@ impl Driver for WykiService {
         }
     }
 
-    /// Whether the service or the program answers shows when the request's bytes are there.
-    fn takes_connection(&mut self, _system: &mut System, _connection: ConnectionId) -> bool {
-        true
+    /// Whether the service or the program answers shows when the request's bytes are there. A connection that carries several requests
+    /// is the program's to accept and to close; the service answers in between.
+    fn takes_connection(&mut self, system: &mut System, _connection: ConnectionId) -> bool {
+        !system.has_sessions()
     }
 
     fn delivered(&mut self, system: &mut System, core: CoreId, slot: Slot) -> bool {
+        if system.requests[slot.index()].purpose != Purpose::Request {
+            return false;
+        }
         let (message, made) = self.messages.of(system, slot);
         if made && message.damaged {
             system.stats.occurred("malformed messages", 1);

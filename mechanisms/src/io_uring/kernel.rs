@@ -169,9 +169,9 @@ impl IoUring {
                 }
             }
             Effect::Accept => {
-                if let Some(connection) = system.accept(self.threads[ring].poller) {
-                    self.ops[op as usize].slot = system.connections[connection.index()].request;
-                    self.ops[op as usize].connection = connection;
+                if let Some(slot) = system.accept(self.threads[ring].poller) {
+                    self.ops[op as usize].slot = slot;
+                    self.ops[op as usize].connection = system.requests[slot.index()].connection;
                 }
             }
             _ => {}
@@ -255,10 +255,12 @@ impl IoUring {
     /// True for an early receive or accept that the settings let go on.
     pub(super) fn stays_armed(&self, system: &System, op: u32) -> bool {
         let entry = &self.ops[op as usize];
+        // a thread that serves one connection at a time accepts the next one when that is closed
+        let alone = self.threads[entry.ring].connection.is_some();
         entry.early
             && match self.effect(system, op) {
-                Effect::Accept => self.settings.multishot_accept,
-                Effect::Receive => self.settings.multishot_receive && !system.workload.connection_per_request,
+                Effect::Accept => self.settings.multishot_accept && !alone,
+                Effect::Receive => self.settings.multishot_receive && system.goes_on_after(entry.slot),
                 _ => false,
             }
     }

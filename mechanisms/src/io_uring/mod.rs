@@ -193,6 +193,7 @@ impl IoUring {
                 slot: Slot::NONE,
                 step: 0,
                 early: false,
+                accepts: false,
                 next: None,
                 position: 0,
             };
@@ -371,7 +372,7 @@ impl IoUring {
     fn effect(&self, system: &System, op: u32) -> Effect {
         let entry = &self.ops[op as usize];
         if entry.slot == Slot::NONE {
-            return if system.workload.connection_per_request { Effect::Accept } else { Effect::Receive };
+            return if entry.accepts { Effect::Accept } else { Effect::Receive };
         }
         system.request_step(entry.slot, entry.step).map_or(Effect::None, |step| step.effect)
     }

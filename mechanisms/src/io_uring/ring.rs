@@ -51,6 +51,8 @@ pub(super) struct Op {
     pub step: u32,
     /// Submitted before its request was known.
     pub early: bool,
+    /// An early call that accepts; the others receive.
+    pub accepts: bool,
     /// The request linked behind it.
     pub next: Option<u32>,
     /// Position of its completion.

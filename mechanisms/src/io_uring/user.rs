@@ -9,7 +9,7 @@ use crate::program::HOOK_SERVED;
 use crate::progress::Progress;
 use cpu_model::CrossingKind;
 use os_model::action::{Action, Effect as SystemEffect, Slot};
-use os_model::connection::Ready;
+use os_model::connection::{Purpose, Ready};
 use os_model::system::{Next, System};
 use sim_core::block::OpKind;
 use sim_core::context::Context;
@@ -44,6 +44,15 @@ pub(super) enum Phase {
     ReadinessAsleep,
 }
 
+/// A call that is submitted before its server request is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Early {
+    /// Of whichever connection comes.
+    Accept,
+    /// Of a connection's next request.
+    Receive(ConnectionId),
+}
+
 /// A thread of the program with its ring.
 #[derive(Debug)]
 pub(super) struct Thread {
@@ -59,8 +68,8 @@ pub(super) struct Thread {
     harvested: VecDeque<u32>,
     /// Requests that were throttled with nothing outstanding.
     resume: VecDeque<Slot>,
-    /// Early calls (a receive of the connection, an accept) that found no room.
-    postponed: VecDeque<ConnectionId>,
+    /// Early calls that found no room.
+    postponed: VecDeque<Early>,
     /// Ready connections whose request is to be received next.
     pub(super) ready: VecDeque<Ready>,
     /// Since when it looks at the completion ring in vain.
@@ -137,9 +146,9 @@ impl IoUring {
         {
             self.advance(system, index, slot);
         } else if self.can_post(index)
-            && let Some(connection) = self.threads[index].postponed.pop_front()
+            && let Some(call) = self.threads[index].postponed.pop_front()
         {
-            self.post(system, index, connection, Slot::NONE, 0);
+            self.post_call(system, index, call);
         } else if self.can_post(index)
             && let Some(event) = self.threads[index].ready.pop_front()
         {
@@ -167,13 +176,13 @@ impl IoUring {
             self.begin(system, index, slot);
         } else if !self.asks_for_readiness(system) {
             let connections: Vec<ConnectionId> = self.connections_of(system, index);
-            if system.workload.connection_per_request {
+            if system.accepts() {
                 let most = (self.settings.entries / 2).max(1);
                 let wanted = self.settings.accepts_outstanding.clamp(1, most).min(connections.len() as u32);
                 let accepts = if self.settings.multishot_accept { 1 } else { wanted };
-                (0..accepts).for_each(|_| self.post_early(system, index, ConnectionId(0)));
+                (0..accepts).for_each(|_| self.post_early(system, index, Early::Accept));
             } else {
-                connections.into_iter().for_each(|connection| self.post_early(system, index, connection));
+                connections.into_iter().for_each(|connection| self.post_early(system, index, Early::Receive(connection)));
             }
         }
     }
@@ -194,12 +203,21 @@ impl IoUring {
     }
 
     /// Submits a call whose server request is not known yet; later when there is no room.
-    fn post_early(&mut self, system: &mut System, index: usize, connection: ConnectionId) {
+    fn post_early(&mut self, system: &mut System, index: usize, call: Early) {
         if self.can_post(index) {
-            self.post(system, index, connection, Slot::NONE, 0);
+            self.post_call(system, index, call);
         } else {
-            self.threads[index].postponed.push_back(connection);
+            self.threads[index].postponed.push_back(call);
         }
+    }
+
+    fn post_call(&mut self, system: &mut System, index: usize, call: Early) {
+        let (connection, accepts) = match call {
+            Early::Accept => (ConnectionId(0), true),
+            Early::Receive(connection) => (connection, false),
+        };
+        let op = self.post(system, index, connection, Slot::NONE, 0);
+        self.ops[op as usize].accepts = accepts;
     }
 
     /// Writes an entry.
@@ -207,7 +225,8 @@ impl IoUring {
         let task = self.threads[index].task;
         let op = self.rings[index].allocate();
         let early = slot == Slot::NONE;
-        self.ops[op as usize] = Op { ring: index, state: OpState::Queued, connection, slot, step, early, next: None, position: 0 };
+        self.ops[op as usize] =
+            Op { ring: index, state: OpState::Queued, connection, slot, step, early, accepts: false, next: None, position: 0 };
         system.push(task, Action::Instructions(user_context(), self.settings.prepare_instructions));
         self.rings[index].write_entry(system, task, user_context(), op);
         op
@@ -255,8 +274,9 @@ impl IoUring {
         }
         self.threads[index].progress[entry.slot.index()].complete(entry.step as usize);
         let accepted = steps.get(entry.step as usize).is_some_and(|step| step.effect == Effect::Accept);
-        if accepted && entry.early && !goes_on && !self.asks_for_readiness(system) {
-            self.post_early(system, index, ConnectionId(0));
+        let alone = self.threads[index].connection.is_some();
+        if accepted && entry.early && !goes_on && !alone && !self.asks_for_readiness(system) {
+            self.post_early(system, index, Early::Accept);
         }
         self.advance(system, index, entry.slot);
     }
@@ -285,9 +305,7 @@ impl IoUring {
     /// A ready listening socket or connection: its accept or receive is submitted.
     fn take_event(&mut self, system: &mut System, index: usize, event: Ready) {
         match event {
-            Ready::Listener => {
-                self.post(system, index, ConnectionId(0), Slot::NONE, 0);
-            }
+            Ready::Listener => self.post_call(system, index, Early::Accept),
             Ready::Connection(connection) => {
                 if let Some(slot) = system.waiting_request(connection) {
                     let step = system.requests[slot.index()].step as usize;
@@ -405,9 +423,15 @@ impl IoUring {
         let task = self.threads[index].task;
         let connection = system.requests[slot.index()].connection;
         system.push(task, Action::Hook(HOOK_SERVED, u64::from(slot.0)));
-        let early = system.workload.program != Program::Sequential && !system.workload.connection_per_request;
-        if early && !self.settings.multishot_receive && !self.asks_for_readiness(system) {
-            self.post_early(system, index, connection);
+        if system.workload.program == Program::Sequential || self.asks_for_readiness(system) {
+            return;
+        }
+        let alone = self.threads[index].connection.is_some();
+        let armed = self.settings.multishot_receive && system.requests[slot.index()].purpose == Purpose::Request;
+        if !system.goes_on_after(slot) && alone {
+            self.post_early(system, index, Early::Accept);
+        } else if system.goes_on_after(slot) && !armed {
+            self.post_early(system, index, Early::Receive(connection));
         }
     }
 

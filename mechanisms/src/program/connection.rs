@@ -8,7 +8,7 @@ use os_model::system::{Next, System};
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
 use sim_core::ids::{ConnectionId, TaskId};
-use sim_core::workload::{Effect, Object, Program, Step, Workload};
+use sim_core::workload::{Effect, Object, Program, Step};
 
 /// The poller whose listening socket all threads accept from.
 const LISTENER: usize = 0;
@@ -19,6 +19,8 @@ pub(super) struct ConnectionThread {
     connection: ConnectionId,
     /// It accepts each connection itself.
     accepts: bool,
+    /// The connection that it accepted last carries on: it receives the next request there.
+    serving: bool,
     /// Its descriptors do not block: EAGAIN, then a readiness call that sleeps. Recorded so.
     polls: bool,
     /// It was recorded as an event loop: its calls on the epoll set go away.
@@ -39,11 +41,13 @@ enum State {
 
 impl ConnectionThread {
     /// A thread; `connection` is its own unless it accepts connections.
-    pub fn new(workload: &Workload, connection: ConnectionId) -> ConnectionThread {
+    pub fn new(system: &System, connection: ConnectionId) -> ConnectionThread {
+        let workload = system.workload;
         let ported = workload.program == Program::EventLoop;
         ConnectionThread {
             connection,
-            accepts: workload.connection_per_request,
+            accepts: system.accepts(),
+            serving: false,
             polls: !ported && !workload.blocking.again.is_empty(),
             ported,
             state: State::Running,
@@ -84,18 +88,21 @@ impl ConnectionThread {
         Next::Continue
     }
 
+    /// Nothing is in hand and no connection is open: an accept is next.
+    fn waits_to_accept(&self) -> bool {
+        self.current.is_none() && self.accepts && !self.serving
+    }
+
     /// The step that blocks. When the request is not there yet, which one will come is not known: the work of the first recorded one
     /// stands for it.
     fn expected<'a>(&self, system: &System<'a>) -> (Option<&'a Step>, Slot) {
         let (slot, index) = match self.current {
             Some(current) => current,
-            None if self.accepts => (Slot::NONE, 0),
+            None if self.waits_to_accept() => (Slot::NONE, 0),
             None => (system.waiting_request(self.connection).unwrap_or(Slot::NONE), 0),
         };
         if slot == Slot::NONE {
-            let workload = system.workload;
-            let chain = workload.classes.first().and_then(|class| class.chains.first());
-            return (chain.and_then(|chain| chain.steps.first()), slot);
+            return (system.expected_step(self.waits_to_accept()), slot);
         }
         (system.request_step(slot, index), slot)
     }
@@ -110,7 +117,7 @@ impl ConnectionThread {
         }
         let call = self.expected(system).0.map_or(CallNumber::READ, |step| step.call);
         let blocking = &system.workload.blocking;
-        if self.polls {
+        if self.polls && !self.waits_to_accept() {
             system.push(task, Action::Count(call, Slot::NONE));
             let again = system.pick(&blocking.again);
             issuer.piece(system, task, again, Context::call(call), Slot::NONE);
@@ -127,8 +134,9 @@ impl ConnectionThread {
     }
 
     fn after_sleep(&mut self, system: &mut System, issuer: &mut Issuer, task: TaskId) -> Next {
+        let accepting = self.waits_to_accept();
         let Some((slot, index)) = self.take(system) else {
-            if self.current.is_none() && self.accepts {
+            if accepting {
                 system.wait_on(LISTENER, task);
             } else {
                 system.connections[self.connection.index()].blocked = Some(task);
@@ -138,7 +146,7 @@ impl ConnectionThread {
         let Some(step) = system.request_step(slot, index) else { return Next::Continue };
         let wake = system.pick(&system.workload.blocking.wake);
         issuer.piece(system, task, wake, Context::call(step.call), slot);
-        if self.polls {
+        if self.polls && !accepting {
             // the readiness call returns, and the receive is issued again
             issuer.leave(system, task);
             issuer.enter(system, task, false);
@@ -153,11 +161,17 @@ impl ConnectionThread {
     /// Takes what the thread waits for, if it is there: a connection, or a request's bytes.
     fn take(&mut self, system: &mut System) -> Option<(Slot, u32)> {
         match self.current {
-            None if self.accepts => {
-                self.connection = system.accept(LISTENER)?;
-                Some((system.connections[self.connection.index()].request, 0))
+            None if self.waits_to_accept() => {
+                let slot = system.accept(LISTENER)?;
+                self.connection = system.requests[slot.index()].connection;
+                self.serving = system.goes_on_after(slot);
+                Some((slot, 0))
             }
-            None => Some((system.take_request(self.connection)?, 0)),
+            None => {
+                let slot = system.take_request(self.connection)?;
+                self.serving = system.goes_on_after(slot);
+                Some((slot, 0))
+            }
             Some((slot, index)) => {
                 let gone = system.connections[self.connection.index()].state == ConnectionState::Closed;
                 let there = gone || system.waiting_request(self.connection) == Some(slot);

@@ -11,7 +11,7 @@ use sim_core::block::BlockId;
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
 use sim_core::ids::{ConnectionId, TaskId};
-use sim_core::workload::{Effect, Step};
+use sim_core::workload::Effect;
 use std::collections::VecDeque;
 
 /// Occurrences.
@@ -211,7 +211,7 @@ impl EventLoop {
     fn begin_unit(&self, system: &mut System, issuer: &mut Issuer, task: TaskId, event: Ready) -> Option<(Slot, u32)> {
         match event {
             Ready::Listener => match system.accept(self.poller) {
-                Some(connection) => Some((system.connections[connection.index()].request, 0)),
+                Some(slot) => Some((slot, 0)),
                 None => {
                     self.accept_nothing(system, issuer, task);
                     None
@@ -229,7 +229,7 @@ impl EventLoop {
         if system.accept_sharing == AcceptSharing::PerLoop {
             return;
         }
-        if let Some(step) = steps(system).find(|step| step.effect == Effect::Accept) {
+        if let Some(step) = system.all_steps().find(|step| step.effect == Effect::Accept) {
             issuer.user_block(system, task, step.user, Slot::NONE);
             issuer.failed_accept(system, task, step);
             system.stats.occurred(EMPTY_ACCEPTS, 1);
@@ -251,7 +251,7 @@ impl EventLoop {
             (self.current, self.event_step) = (Some((slot, step)), Some(step));
             return;
         }
-        let call = steps(system).find(|step| step.effect == Effect::Receive).map_or(CallNumber::READ, |step| step.call);
+        let call = system.all_steps().find(|step| step.effect == Effect::Receive).map_or(CallNumber::READ, |step| step.call);
         issuer.enter(system, task, false);
         system.push(task, Action::Count(call, Slot::NONE));
         let again = system.pick(&system.workload.readiness.again);
@@ -281,9 +281,4 @@ impl EventLoop {
         self.state = State::Entered;
         Next::Continue
     }
-}
-
-fn steps<'a>(system: &System<'a>) -> impl Iterator<Item = &'a Step> + use<'a> {
-    let workload = system.workload;
-    workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps)
 }

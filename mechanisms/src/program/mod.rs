@@ -66,7 +66,7 @@ impl Direct {
             let process = if program == Program::ProcessPerConnection { index } else { 0 };
             let task = system.add_task(CoreId((index % cores) as u16), process, index);
             let work = match program {
-                _ if per_connection => Work::Connection(ConnectionThread::new(system.workload, ConnectionId(index))),
+                _ if per_connection => Work::Connection(ConnectionThread::new(system, ConnectionId(index))),
                 Program::EventLoop => Work::Loop(EventLoop::new(index as usize, settings.variant)),
                 _ => Work::Sequential { current: None },
             };

@@ -77,7 +77,7 @@ impl PollSet {
             let all = 0..system.connections.len() as u32;
             self.slots = all.map(|connection| system.standing_slot(ConnectionId(connection))).collect();
         }
-        let listener = system.workload.connection_per_request.then_some((Slot::NONE, system.pollers[poller].listener_ready));
+        let listener = system.accepts().then_some((Slot::NONE, system.pollers[poller].listener_ready));
         let own = system.connections.iter().zip(&self.slots).filter(|(connection, _)| {
             connection.poller == poller && (connection.state == ConnectionState::Open || system.workload.datagram)
         });

@@ -5,12 +5,13 @@
 mod cores;
 mod recording;
 mod requests;
+mod sessions;
 mod wire;
 
 use crate::action::{Action, Effect, Slot};
 use crate::bind::{Bases, Instances, Who};
 use crate::clients::{ClientKind, Clients};
-use crate::connection::{AcceptSharing, Connection, ConnectionState, Poller, Ready, Request};
+use crate::connection::{AcceptSharing, Connection, ConnectionState, Poller, Purpose, Ready, Request};
 use crate::kernel::{Kernel, Mitigations};
 use crate::network::{ClientProcessors, Packet, ReceiveQueue, Wire};
 use crate::stats::{HERD_WAKE_UPS, Stats};
@@ -69,8 +70,12 @@ pub(crate) enum Event {
     Interrupt(CoreId),
     /// The client may send its next request.
     ClientSend(ConnectionId),
-    /// The next arrival of an open system.
+    /// The next arrival of an open system: a request, or a connection that carries several.
     OpenArrival,
+    /// The client has all replies of its connection and closes it.
+    ClientClose(ConnectionId),
+    /// Both sides have closed the connection.
+    ConnectionEnded(ConnectionId),
     /// The reply's last byte is at the client.
     Reply(Slot),
     /// The client sends a request's packet again.
@@ -279,7 +284,7 @@ impl<'a> System<'a> {
     }
 
     /// Starts the clients: every connection's first request, or the first arrival of an open system.
-    /// Connections that live longer than a request are open and accepted already.
+    /// Connections that the program does not accept in the run are open and accepted already.
     pub fn start_clients(&mut self) {
         if self.clients.kind == ClientKind::Recorded {
             let mut task = Task::new(TaskKind::Client, CoreId(0), u32::MAX, 0);
@@ -288,7 +293,7 @@ impl<'a> System<'a> {
             self.client_task = Some(TaskId(self.tasks.len() as u32 - 1));
         }
         for index in 0..self.connections.len() {
-            if !self.workload.connection_per_request {
+            if !self.accepts() {
                 self.connections[index].state = ConnectionState::Open;
             }
         }
@@ -300,7 +305,9 @@ impl<'a> System<'a> {
                     self.events.push(u64::from(index) * spread, Event::ClientSend(ConnectionId(index)));
                 }
             }
-            crate::clients::Arrival::Open { .. } | crate::clients::Arrival::Steps(_) => self.events.push(0, Event::OpenArrival),
+            crate::clients::Arrival::Open { .. } | crate::clients::Arrival::Steps(_) | crate::clients::Arrival::Sessions { .. } => {
+                self.events.push(0, Event::OpenArrival)
+            }
         }
     }
 
@@ -542,6 +549,9 @@ fn new_connection(index: u32, size: &Size, queue_cores: u32) -> Connection {
         state: ConnectionState::Closed,
         inbox: VecDeque::new(),
         request: Slot::NONE,
+        opening: Slot::NONE,
+        taken: false,
+        requests_left: 0,
         blocked: None,
         poller: (index % size.pollers.max(1)) as usize,
         in_ready_list: false,
@@ -554,6 +564,7 @@ impl Request {
     /// What slot 0 holds: no request.
     pub(super) fn none() -> Request {
         Request {
+            purpose: Purpose::Request,
             connection: ConnectionId(0),
             class: 0,
             chain: 0,

@@ -2,7 +2,7 @@
 
 use super::System;
 use crate::action::Slot;
-use crate::connection::Request;
+use crate::connection::{Purpose, Request};
 use rand::RngExt;
 use sim_core::ids::{ConnectionId, CoreId, Cycles};
 use sim_core::workload::{RequestClass, Step};
@@ -10,6 +10,20 @@ use sim_core::workload::{RequestClass, Step};
 impl<'a> System<'a> {
     /// Draws a request for a connection: class by its frequency in the recording, then one of the class's recorded chains.
     pub(super) fn new_request(&mut self, connection: ConnectionId, sent_at: Cycles) -> Slot {
+        let (class, chain, item) = self.draw(connection);
+        self.new_slot(Request { class, chain, item, sent_at, live: true, connection, ..Request::none() })
+    }
+
+    /// The server's work at one end of a connection that carries several requests: one of the recorded ones. Nobody waits for a reply
+    /// to it.
+    pub(super) fn new_end(&mut self, connection: ConnectionId, purpose: Purpose, at: Cycles) -> Slot {
+        let ends = &self.workload.connection;
+        let recorded = if purpose == Purpose::Opening { &ends.opening } else { &ends.closing };
+        let chain = self.draws[connection.index()].random_range(0..recorded.len().max(1) as u32);
+        self.new_slot(Request { purpose, chain, sent_at: at, live: true, replied: true, connection, ..Request::none() })
+    }
+
+    fn draw(&mut self, connection: ConnectionId) -> (u32, u32, u32) {
         let rng = &mut self.draws[connection.index()];
         let total = self.class_table.last().copied().unwrap_or(1).max(1);
         let drawn = rng.random_range(0..total);
@@ -17,22 +31,14 @@ impl<'a> System<'a> {
         let chains = self.workload.classes[class].chains.len().max(1) as u32;
         let chain = rng.random_range(0..chains);
         let item = rng.random_range(0..self.items);
+        (class as u32, chain, item)
+    }
+
+    fn new_slot(&mut self, request: Request) -> Slot {
         let pool = self.free_pools.pop().unwrap_or(0);
         let private = self.next_private;
         self.next_private = (self.next_private + 1) % self.private_instances;
-        let request = Request {
-            connection,
-            class: class as u32,
-            chain,
-            sent_at,
-            pool,
-            private,
-            item,
-            step: 0,
-            reply_bytes: 0,
-            live: true,
-            replied: false,
-        };
+        let request = Request { pool, private, ..request };
         match self.free_slots.pop() {
             Some(slot) => {
                 self.requests[slot.index()] = request;
@@ -74,7 +80,12 @@ impl<'a> System<'a> {
     pub fn steps(&self, slot: Slot) -> &'a [Step] {
         let workload: &'a _ = self.workload;
         let request = &self.requests[slot.index()];
-        &workload.classes[request.class as usize].chains[request.chain as usize].steps
+        let chains = match request.purpose {
+            Purpose::Request => &workload.classes[request.class as usize].chains,
+            Purpose::Opening => &workload.connection.opening,
+            Purpose::Closing => &workload.connection.closing,
+        };
+        &chains[request.chain as usize].steps
     }
 
     /// A request's step, if it has that many.
@@ -86,7 +97,11 @@ impl<'a> System<'a> {
     pub fn served(&mut self, slot: Slot) {
         let request = &mut self.requests[slot.index()];
         request.step = u32::MAX;
-        if request.replied {
+        if request.purpose == Purpose::Opening {
+            // what came while the connection was being accepted is seen now
+            self.report_if_readable(self.requests[slot.index()].connection);
+        }
+        if self.requests[slot.index()].replied {
             self.free_request(slot);
         }
     }

@@ -1,5 +1,6 @@
 //! Everything between the clients' processors and the server's protocol code.
 
+use super::sessions::{EMPTY_PACKET_BYTES, SEND_AGAIN_US};
 use super::{Driver, Event, Next, System};
 use crate::action::{Action, Effect, Slot};
 use crate::clients::{Arrival, ClientKind};
@@ -13,9 +14,6 @@ use sim_core::context::{Agent, Context};
 use sim_core::ids::{ConnectionId, CoreId, Cycles, TaskId};
 use sim_core::stack::Component;
 use sim_core::workload::PacketKind;
-
-/// Bytes of a packet without payload (SYN, ACK, FIN), for the wire.
-const EMPTY_PACKET_BYTES: u64 = 0;
 
 impl System<'_> {
     /// Handles the earliest event.
@@ -31,6 +29,8 @@ impl System<'_> {
             }
             Event::ClientSend(connection) => self.client_send(connection, at),
             Event::OpenArrival => self.open_arrival(at),
+            Event::ClientClose(connection) => self.client_closes(connection, at),
+            Event::ConnectionEnded(connection) => self.connections[connection.index()].taken = false,
             Event::Reply(slot) => self.reply_received(slot, at),
             Event::SendAgain(slot) => self.sent_again(slot, at),
             Event::Timer(task) => self.wake(task, at, None),
@@ -43,8 +43,8 @@ impl System<'_> {
         let queue = &mut self.queues[core.index()];
         if queue.ring.len() >= self.kernel.network.receive_ring_packets {
             queue.dropped_packets += 1;
-            // TCP sends a lost segment again after its least retransmission time (200 ms, RTO_MIN); datagram clients do the same
-            let again = at + self.microseconds(200_000.0);
+            // TCP sends a lost segment again after its least retransmission time; datagram clients do the same
+            let again = at + self.microseconds(SEND_AGAIN_US);
             self.events.push(again, Event::Arrive(packet));
             return;
         }
@@ -132,21 +132,35 @@ impl System<'_> {
         match packet.kind {
             PacketKind::Syn => self.handshake(packet, at),
             PacketKind::Handshake => {
-                if self.connections[packet.connection.index()].state == ConnectionState::Closed {
-                    self.connections[packet.connection.index()].state = ConnectionState::Pending;
-                    if !driver.takes_connection(self, packet.connection) {
-                        self.acceptable(packet.connection, at, Some(core));
-                    }
-                }
+                self.connected(driver, packet.connection, at, core);
             }
             PacketKind::Data | PacketKind::Datagram => {
+                let unknown = self.connections[packet.connection.index()].state == ConnectionState::Closed;
+                if self.has_sessions() && unknown && !self.connected(driver, packet.connection, at, core) {
+                    return self.lose_segment(packet, at);
+                }
                 if driver.delivered(self, core, packet.slot) {
                     return;
                 }
                 self.hand_to_program(packet.slot, at, core);
             }
+            // the client's end of a connection that carries several requests: the program will find it
+            PacketKind::Fin if packet.slot != Slot::NONE => {
+                if !driver.delivered(self, core, packet.slot) {
+                    self.hand_to_program(packet.slot, at, core);
+                }
+            }
             PacketKind::Ack | PacketKind::Fin => {}
         }
+    }
+
+    /// A handshake ends: the connection can be accepted, unless there is no room in the queue.
+    fn connected(&mut self, driver: &mut dyn Driver, connection: ConnectionId, at: Cycles, core: CoreId) -> bool {
+        let established = self.establish(connection);
+        if established && !driver.takes_connection(self, connection) {
+            self.acceptable(connection, at, Some(core));
+        }
+        established
     }
 
     /// A request's bytes are in its socket's buffer: whoever waits for them wakes up. A connection that a mechanism took in the kernel
@@ -188,12 +202,16 @@ impl System<'_> {
 
     /// The server's kernel answers a SYN by itself; the client then completes the handshake and sends its request.
     fn handshake(&mut self, packet: Packet, at: Cycles) {
-        if self.clients.kind == ClientKind::Recorded {
+        if self.clients.kind == ClientKind::Recorded || self.turns_away(packet, at) {
             return;
         }
         let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
         let (_, acknowledged) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
         self.events.push(acknowledged, Event::Arrive(Packet { kind: PacketKind::Handshake, ..packet }));
+        if self.has_sessions() {
+            self.events.push(at_client, Event::ClientSend(packet.connection));
+            return;
+        }
         let bytes = u64::from(self.class(packet.slot).request_bytes);
         let (left, arrived) = self.to_server.send(at_client, bytes);
         self.requests[packet.slot.index()].sent_at = left;
@@ -226,6 +244,9 @@ impl System<'_> {
     /// reply is passed over; when all are busy the arrival is counted as refused, as a generator out of connections reports it.
     fn open_arrival(&mut self, at: Cycles) {
         self.next_arrival(at);
+        if self.has_sessions() {
+            return self.session_arrives(at);
+        }
         let count = self.connections.len() as u32;
         let free = (0..count).map(|step| (self.open_turn + step) % count).find(|&index| {
             let connection = &self.connections[index as usize];
@@ -252,9 +273,8 @@ impl System<'_> {
             let end = ends_us.filter(|_| self.load_from.is_some()).map(|end| opened + self.microseconds(end) + 1);
             if rate_rps > 0.0 {
                 let mean = f64::from(self.frequency_mhz) * 1e6 / rate_rps;
-                let uniform: u32 = self.arrivals.random_range(1..=1 << 30);
-                let gap = (-libm::log(f64::from(uniform) / f64::from(1u32 << 30)) * mean) as Cycles;
-                let next = from + gap.max(1);
+                let gap = if self.clients.arrival.is_periodic() { mean } else { self.exponential() * mean };
+                let next = from + (gap as Cycles).max(1);
                 if end.is_none_or(|end| next < end) {
                     self.events.push(next, Event::OpenArrival);
                     return;
@@ -265,6 +285,12 @@ impl System<'_> {
                 None => return,
             }
         }
+    }
+
+    /// Exponentially distributed with mean 1.
+    fn exponential(&mut self) -> f64 {
+        let uniform: u32 = self.arrivals.random_range(1..=1 << 30);
+        -libm::log(f64::from(uniform) / f64::from(1u32 << 30))
     }
 
     /// The server sends part of a reply, or its end.
@@ -304,6 +330,9 @@ impl System<'_> {
         self.connections[connection.index()].replies += 1;
         if self.clients.kind == ClientKind::Remote {
             let done = self.client_processors.serve(at);
+            if self.has_sessions() {
+                return self.session_goes_on(connection, done);
+            }
             let per_request = self.workload.connection_per_request;
             let closed = self.connections[connection.index()].state == ConnectionState::Closed;
             if self.clients.arrival == Arrival::Closed && (!per_request || closed) {
@@ -322,6 +351,9 @@ impl System<'_> {
             return;
         }
         let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
+        if self.has_sessions() {
+            return self.session_closed(connection, at_client);
+        }
         let (_, back) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
         self.events.push(back, Event::Arrive(Packet { kind: PacketKind::Fin, connection, slot: Slot::NONE }));
         let replied = self.requests[slot.index()].replied;

@@ -9,7 +9,7 @@ use super::segments::SegmentPart;
 use crate::kernel_map::KernelMap;
 use sim_core::block::{Cut, Op};
 use sim_core::ids::Mode;
-use sim_core::workload::{Certainty, Chain, Effect, Note, Object, RequestClass, Step};
+use sim_core::workload::{Certainty, Chain, ConnectionWork, Effect, Note, Object, RequestClass, Step};
 use std::collections::BTreeMap;
 
 /// Chains kept per class: enough to show the variety of a recording of some hundred requests, few enough to compile quickly.
@@ -150,6 +150,15 @@ fn class_name(source: &ChainSource<'_>, request: &Request, request_bytes: u32, r
     if names.is_empty() || names.len() > 5 { "request".to_owned() } else { names.join("+") }
 }
 
+/// The two ends of connections that carry several requests, where both are recorded.
+pub(super) fn connection_work(source: &ChainSource<'_>, emitter: &mut Emitter) -> ConnectionWork {
+    let mut of = |ends: &[Request]| -> Vec<Chain> {
+        evenly(ends.len(), CHAINS_MAX).map(|index| chain(source, emitter, &ends[index])).collect()
+    };
+    let work = ConnectionWork { opening: of(&source.requests.openings), closing: of(&source.requests.closings) };
+    if work.is_recorded() { work } else { ConnectionWork::default() }
+}
+
 fn chain(source: &ChainSource<'_>, emitter: &mut Emitter, request: &Request) -> Chain {
     // Dependencies are step numbers of 16 bits; no real request comes near that many calls.
     let calls: Vec<&CallRecord> =
@@ -208,7 +217,8 @@ fn bytes(call: &CallRecord) -> u32 {
 fn effect(call: &CallRecord, last_send: bool) -> Effect {
     match call.role {
         Role::Accept if call.result >= 0 => Effect::Accept,
-        Role::Receive if call.result > 0 => Effect::Receive,
+        // of 0 bytes: the client's end, which is waited for like data
+        Role::Receive if call.result >= 0 => Effect::Receive,
         Role::Send if last_send => Effect::SendLast,
         Role::Send if call.result > 0 => Effect::Send,
         Role::Close if call.object == Object::Stream => Effect::Close,

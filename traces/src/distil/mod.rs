@@ -149,7 +149,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
     let classes = if analysis.program == Program::Sequential {
         vec![sequential(&analysis, &mut emitter, &mut notes)]
     } else {
-        served(&analysis, &header, &mut emitter, &mut notes)
+        chains::classes(&analysis.chain_source(&header), &mut emitter, &mut notes)
     };
     if classes.is_empty() {
         let problem = "no request is complete in it";
@@ -159,6 +159,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
             "Record for longer: a request counts from its receive to its reply",
         ));
     }
+    let connection = chains::connection_work(&analysis.chain_source(&header), &mut emitter);
     let event_loop = analysis.program == Program::EventLoop;
     let mut exemplars = Exemplars { lines, emitter: &mut emitter };
     let wait = if event_loop { exemplars.wait_loop(&analysis.calls, &analysis.requests) } else { None };
@@ -213,6 +214,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         requests,
         client: client(&analysis, requests),
         classes,
+        connection,
         wait,
         blocking,
         readiness,
@@ -249,6 +251,16 @@ fn hexadecimal(bytes: &[u8]) -> String {
 impl Analysis {
     fn lines(&self, space: u32) -> SourceLines<'_> {
         SourceLines { recording: &self.recording, places: &self.places, space }
+    }
+
+    fn chain_source(&self, header: &Header) -> ChainSource<'_> {
+        ChainSource {
+            lines: self.lines(SPACE_WORKLOAD),
+            calls: &self.calls,
+            requests: &self.requests,
+            items: header.workload.keys > 0,
+            deferred_sends: self.program == Program::EventLoop && sends_are_deferred(self),
+        }
     }
 
     /// Tasks that receive requests.
@@ -331,7 +343,7 @@ fn units(recording: &Recording, calls: &[CallRecord], requests: &Requests) -> Ve
         let task = request.calls.first().map_or(0, |index| calls[*index as usize].task);
         Unit { connection: request.connection as u32, task, steps }
     };
-    requests.requests.iter().map(unit).collect()
+    requests.units().map(unit).collect()
 }
 
 /// A call's own work and the softirqs inside it.
@@ -344,17 +356,6 @@ fn frame_steps(recording: &Recording, call: &CallRecord) -> [UnitStep; 2] {
         }
     }
     steps
-}
-
-fn served(analysis: &Analysis, header: &Header, emitter: &mut Emitter, notes: &mut Vec<Note>) -> Vec<RequestClass> {
-    let source = ChainSource {
-        lines: analysis.lines(SPACE_WORKLOAD),
-        calls: &analysis.calls,
-        requests: &analysis.requests,
-        items: header.workload.keys > 0,
-        deferred_sends: analysis.program == Program::EventLoop && sends_are_deferred(analysis),
-    };
-    chains::classes(&source, emitter, notes)
 }
 
 /// True when, in at least half of the requests that shared their readiness call with others, other connections are received from

@@ -142,6 +142,10 @@ pub(super) struct Request {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Requests {
     pub requests: Vec<Request>,
+    /// What sets connections up that carry several requests, from the accept on.
+    pub openings: Vec<Request>,
+    /// What takes them down, from the receive that finds the client's end.
+    pub closings: Vec<Request>,
     /// Replies that were begun in the recording: requests counted by their sends, the incomplete ones too.
     pub replies: u64,
     pub connection_per_request: bool,
@@ -154,6 +158,18 @@ pub(super) struct Requests {
     pub outside: BTreeMap<&'static str, u64>,
 }
 
+impl Requests {
+    /// Requests and the ends of connections.
+    pub fn units(&self) -> impl Iterator<Item = &Request> {
+        self.requests.iter().chain(&self.openings).chain(&self.closings)
+    }
+
+    /// One of [`Requests::units`] by its number.
+    pub fn unit_mut(&mut self, number: usize) -> Option<&mut Request> {
+        self.requests.iter_mut().chain(&mut self.openings).chain(&mut self.closings).nth(number)
+    }
+}
+
 /// Splits the calls of a server into requests.
 pub(super) fn split(calls: &[CallRecord], table: &DescriptorTable, event_loop: bool) -> Requests {
     let mut found = Requests::default();
@@ -164,10 +180,12 @@ pub(super) fn split(calls: &[CallRecord], table: &DescriptorTable, event_loop: b
         if found.connection_per_request {
             whole_connection(calls, table, *connection, list, &mut found);
         } else {
-            requests_of(calls, *connection, list, &mut found);
+            requests_of(calls, table, *connection, list, &mut found);
         }
     }
-    found.requests.sort_by_key(|request| request.calls.first().copied());
+    for list in [&mut found.requests, &mut found.openings, &mut found.closings] {
+        list.sort_by_key(|request| request.calls.first().copied());
+    }
     found
 }
 
@@ -265,14 +283,18 @@ fn whole_connection(calls: &[CallRecord], table: &DescriptorTable, connection: u
 }
 
 /// The requests of a connection that carries many.
-fn requests_of(calls: &[CallRecord], connection: usize, list: &[u32], found: &mut Requests) {
+fn requests_of(calls: &[CallRecord], table: &DescriptorTable, connection: usize, list: &[u32], found: &mut Requests) {
     let begins = begins(calls, list);
     let first = begins.first().copied().unwrap_or(list.len());
     if has(calls, &list[..first], Role::Send) {
         found.replies += 1;
         *found.outside.entry("requests cut by an end of the recording").or_default() += 1;
     }
-    *found.outside.entry("calls that set a connection up").or_default() += first as u64;
+    if calls_of(calls, &list[..first]).any(|call| call.role == Role::Accept && call.result >= 0) {
+        found.openings.push(unit(calls, connection, &list[..first], true, &mut found.again));
+    } else {
+        *found.outside.entry("calls that set a connection up").or_default() += first as u64;
+    }
     for (which, start) in begins.iter().enumerate() {
         let end = begins.get(which + 1).copied().unwrap_or(list.len());
         // A receive of 0 bytes is the client's end: what follows takes the connection down.
@@ -280,6 +302,9 @@ fn requests_of(calls: &[CallRecord], connection: usize, list: &[u32], found: &mu
             let call = &calls[*index as usize];
             on_connection(call, Role::Receive) && call.result == 0
         });
+        if let Some(gone) = gone.filter(|_| table.epochs[connection].closed) {
+            found.closings.push(unit(calls, connection, &list[start + gone..end], true, &mut found.again));
+        }
         let end = gone.map_or(end, |gone| start + gone);
         let own = &list[*start..end];
         if !has(calls, own, Role::Send) {
@@ -292,14 +317,24 @@ fn requests_of(calls: &[CallRecord], connection: usize, list: &[u32], found: &mu
     }
 }
 
-/// Files a request without the retries in it.
+fn calls_of<'a>(calls: &'a [CallRecord], list: &'a [u32]) -> impl Iterator<Item = &'a CallRecord> {
+    list.iter().map(|index| &calls[*index as usize])
+}
+
+/// Files a request.
 fn push_request(calls: &[CallRecord], connection: usize, list: &[u32], certain: bool, found: &mut Requests) {
+    let request = unit(calls, connection, list, certain, &mut found.again);
+    found.requests.push(request);
+}
+
+/// Calls that belong together, without the retries in them.
+fn unit(calls: &[CallRecord], connection: usize, list: &[u32], certain: bool, again: &mut Vec<u32>) -> Request {
     let mut request = Request { connection, certain, ..Request::default() };
     let mut pending: Vec<u32> = Vec::new();
     for index in list {
         let call = &calls[*index as usize];
         if matches!(call.role, Role::Receive | Role::Accept) && call.would_block() {
-            found.again.push(*index);
+            again.push(*index);
             pending.extend(call.segment);
             continue;
         }
@@ -307,5 +342,5 @@ fn push_request(calls: &[CallRecord], connection: usize, list: &[u32], certain: 
         request.extra_segments.extend(pending.drain(..).map(|segment| (step, segment)));
         request.calls.push(*index);
     }
-    found.requests.push(request);
+    request
 }

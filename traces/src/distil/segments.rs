@@ -46,7 +46,8 @@ impl SegmentPart {
 
 /// Gives each request the user work of its steps: `(step, part)` in the order in which the parts run.
 pub(super) fn assign(recording: &Recording, calls: &[CallRecord], requests: &mut Requests, event_loop: bool) {
-    for request in &mut requests.requests {
+    let units = requests.requests.iter_mut().chain(&mut requests.openings).chain(&mut requests.closings);
+    for request in units {
         let mut user: Vec<(u32, SegmentPart)> = Vec::new();
         for (step, index) in request.calls.iter().enumerate() {
             let extra = request.extra_segments.iter().filter(|extra| extra.0 as usize == step).map(|extra| extra.1);
@@ -63,7 +64,7 @@ fn split_at_joints(recording: &Recording, calls: &[CallRecord], requests: &mut R
     let references = references(recording, calls);
     // Which request each call belongs to, and as which step; retries belong to the step after them.
     let mut owner: BTreeMap<u32, (usize, u32)> = BTreeMap::new();
-    for (number, request) in requests.requests.iter().enumerate() {
+    for (number, request) in requests.units().enumerate() {
         for (step, index) in request.calls.iter().enumerate() {
             owner.insert(*index, (number, step as u32));
         }
@@ -80,18 +81,18 @@ fn split_at_joints(recording: &Recording, calls: &[CallRecord], requests: &mut R
         }
         let ops = recording.gather(&recording.segments[segment as usize].pieces);
         if let Some(joint) = joint(&ops, &references) {
-            let later = requests.requests[*from].calls.len() as u32 > last + 1;
+            let later = requests.units().nth(*from).is_some_and(|unit| unit.calls.len() as u32 > last + 1);
             let remainder_step = if later { last + 1 } else { 0 };
             let part = SegmentPart { segment, start: joint, end: u32::MAX };
             moves.push((*to, *step, part, *from, remainder_step));
         }
     }
     for (to, step, part, from, remainder_step) in moves {
-        let target = &mut requests.requests[to].user;
+        let Some(target) = requests.unit_mut(to).map(|unit| &mut unit.user) else { continue };
         if let Some(own) = target.iter_mut().find(|own| **own == (step, SegmentPart::whole(part.segment))) {
             own.1 = part;
             let remainder = SegmentPart { start: 0, end: part.start, ..part };
-            let source = &mut requests.requests[from].user;
+            let Some(source) = requests.unit_mut(from).map(|unit| &mut unit.user) else { continue };
             let position = source.iter().position(|one| one.0 >= remainder_step).unwrap_or(source.len());
             source.insert(position, (remainder_step, remainder));
         }
@@ -132,7 +133,7 @@ fn split_after_readiness(
     for (readiness, to, step, segment) in first {
         let ops = recording.gather(&recording.segments[segment as usize].pieces);
         let Some(joint) = joint(&ops, &references) else { continue };
-        let user = &mut requests.requests[to].user;
+        let Some(user) = requests.unit_mut(to).map(|unit| &mut unit.user) else { continue };
         if let Some(own) = user.iter_mut().find(|own| **own == (step, SegmentPart::whole(segment))) {
             own.1 = SegmentPart { segment, start: joint, end: u32::MAX };
             requests.after_readiness.insert(readiness, SegmentPart { segment, start: 0, end: joint });

@@ -18,8 +18,8 @@ use crate::error::TraceError;
 use sim_core::block::{BlockId, Origin};
 use sim_core::calls::CallNumber;
 use sim_core::workload::{
-    BlockingPath, Chain, Effect, KernelBlocks, Note, Object, PollCall, Program, Readiness, RequestClass, Source, Step, WaitLoop,
-    Workload,
+    BlockingPath, Chain, ConnectionWork, Effect, KernelBlocks, Note, Object, PollCall, Program, Readiness, RequestClass, Source,
+    Step, WaitLoop, Workload,
 };
 use std::collections::BTreeMap;
 
@@ -132,6 +132,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         connections: split.connections,
         requests: split.requests.len() as u64,
         classes,
+        connection: ConnectionWork::default(),
         wait,
         blocking,
         readiness,

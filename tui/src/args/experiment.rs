@@ -22,6 +22,10 @@ pub struct ExperimentOptions {
     /// Requests per second that arrive whatever the replies, instead of a closed loop
     #[arg(long, value_name = "REQUESTS/S")]
     pub rate: Option<f64>,
+    /// With --rate: connections arrive so that this many requests on each, one after the other, make the rate (partly open, as
+    /// httperf); --connections is then the most that may be open at the same time
+    #[arg(long, value_name = "NUMBER", requires = "rate")]
+    pub requests_per_connection: Option<u32>,
     /// Where the clients run: another machine, or as recorded on the server's own core [default: remote]
     #[arg(long, value_enum, value_name = "WHERE")]
     pub client: Option<ClientChoice>,

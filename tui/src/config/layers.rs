@@ -271,7 +271,10 @@ fn put_options(tree: &mut Tree, inputs: &Inputs) -> Result<(), ConfigError> {
         option("mechanism.batched_script.script", "--script", Some(json!(name)), name);
     }
     if let Some(rate) = options.rate {
-        let value = json!({"open": {"rate_rps": rate}});
+        let value = match options.requests_per_connection {
+            None => json!({"open": {"rate_rps": rate}}),
+            Some(requests) => json!({"sessions": {"rate_rps": rate, "requests_per_connection": requests}}),
+        };
         option("clients.arrival", "--rate", Some(value), rate.to_string());
     }
     if let Some(service) = &options.service {

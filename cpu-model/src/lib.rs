@@ -16,6 +16,7 @@
 
 mod below;
 mod branch;
+mod contents;
 mod counters;
 mod cpu;
 mod crossing;

@@ -113,6 +113,12 @@ impl Front {
         self.search(code, line, frames.is_large(line))
     }
 
+    /// True when the page of a line is there. Changes nothing.
+    pub fn holds(&self, code: usize, line: Line, large: bool) -> bool {
+        let (array, key) = self.place(code, line, large);
+        self.arrays[array].contains(key)
+    }
+
     /// The bits of a line that name the page of its entry.
     #[inline]
     pub fn page_mask(&self, line: Line, frames: &Frames) -> u32 {
@@ -197,6 +203,14 @@ impl TlbSet {
         }
         self.instruction.forget();
         self.data.forget();
+    }
+}
+
+impl TlbSet {
+    /// True when the second level holds the page of a line. Changes nothing.
+    pub fn second_holds(&self, code: usize, line: Line, large: bool) -> bool {
+        let level = &self.second[code & self.second_mask];
+        !level.is_absent() && level.contains(if large { (line / CHUNK_LINES) | LARGE_KEY } else { line / PAGE_LINES })
     }
 }
 

@@ -13,7 +13,7 @@ use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{CoreId, Cycles, Mode};
 use sim_core::seed::SeedTree;
 use sim_core::stack::{Component, CycleStack, Unbalanced};
-use sim_core::workload::{Program, Workload};
+use sim_core::workload::{Program, Step, Workload};
 
 /// What one simulation measured.
 #[derive(Debug)]
@@ -119,6 +119,9 @@ pub enum SimulationError {
 /// the warm-up test.
 const SEQUENTIAL_CALLS: u64 = 500;
 
+/// User instructions that such a batch holds at most: a program that hardly ever calls is warm after so many all the same.
+const SEQUENTIAL_INSTRUCTIONS: u64 = 4_000_000;
+
 /// Measured requests of a repetition when the settings leave it open: a multiple of the connections, so that a window holds several
 /// rounds of a mechanism that batches over all of them; with steps of load as many as arrive in all steps. A run of a sequential
 /// program is one request.
@@ -130,11 +133,14 @@ pub fn default_requests(workload: &Workload, clients: &Clients, connections: u32
     }
 }
 
-/// Runs of a sequential program that make about [`SEQUENTIAL_CALLS`]; one when a run is longer.
+/// Runs of a sequential program that make about [`SEQUENTIAL_CALLS`] or [`SEQUENTIAL_INSTRUCTIONS`]; one when a run is longer.
 fn sequential_runs(workload: &Workload) -> u64 {
     let chains = workload.classes.iter().flat_map(|class| &class.chains);
-    let calls = chains.map(|chain| chain.steps.len() as u64).max().unwrap_or(1);
-    (SEQUENTIAL_CALLS / calls.max(1)).max(1)
+    let longest = chains.max_by_key(|chain| chain.steps.len()).map_or(&[][..], |chain| &chain.steps);
+    let user = |step: &Step| u64::from(workload.blocks.info(step.user).instructions);
+    let by_calls = SEQUENTIAL_CALLS / (longest.len() as u64).max(1);
+    let by_instructions = SEQUENTIAL_INSTRUCTIONS / longest.iter().map(user).sum::<u64>().max(1);
+    by_calls.min(by_instructions).max(1)
 }
 
 /// Replies at which the stretches of the window end in which the cores' use is reported: equal parts, or parts of each step of load.

@@ -41,7 +41,7 @@ pub struct CallLoop {
 impl CallLoop {
     /// The loop of the null call.
     pub fn null(calls: u32) -> CallLoop {
-        CallLoop { call: CallNumber::from_name(RECORDED_NULL_CALL).unwrap_or(CallNumber::READ), calls }
+        CallLoop { call: null_call(), calls }
     }
 
     /// The loop that a name stands for: `null-call`, `null-call:CALLS`, `call-loop:CALL:CALLS`; nothing when the name is another
@@ -96,11 +96,7 @@ impl CallLoop {
     /// # Errors
     /// A call that the recording does not hold twice in a row.
     pub fn of(&self, recording: &Workload) -> Result<Workload, TraceError> {
-        let recorded = steps_in_a_row(recording, self.call);
-        if recorded.is_empty() {
-            let problem = format!("the recording {} does not hold {} twice in a row", recording.name, self.call.name());
-            return Err(TraceError::content(&self.name(), problem, format!("Calls that it repeats: {}", repeated(recording))));
-        }
+        let recorded = recorded_steps(recording, self.call, &self.name())?;
         let mut blocks = recording.blocks.clone();
         let body = Op { offset: 0, count: LOOP_INSTRUCTIONS, region: Region::SyntheticUser, kind: OpKind::Fetch };
         let user = blocks.push(Mode::User, Origin::Synthetic, &[body], Vec::new());
@@ -143,6 +139,24 @@ impl CallLoop {
 /// None as long as the bundled capture is whole.
 pub fn recording() -> Result<Workload, TraceError> {
     bundled::load(RECORDING)
+}
+
+/// The recorded call that does nothing.
+pub fn null_call() -> CallNumber {
+    CallNumber::from_name(RECORDED_NULL_CALL).unwrap_or(CallNumber::READ)
+}
+
+/// Steps of a call whose step before is the same call: its caches are as warm as in a loop. `name` is the workload's that needs them.
+///
+/// # Errors
+/// A recording that does not hold the call twice in a row.
+pub fn recorded_steps<'a>(recording: &'a Workload, call: CallNumber, name: &str) -> Result<Vec<&'a Step>, TraceError> {
+    let recorded = steps_in_a_row(recording, call);
+    if recorded.is_empty() {
+        let problem = format!("the recording {} does not hold {} twice in a row", recording.name, call.name());
+        return Err(TraceError::content(name, problem, format!("Calls that it repeats: {}", repeated(recording))));
+    }
+    Ok(recorded)
 }
 
 fn steps(recording: &Workload) -> impl Iterator<Item = &Step> {

@@ -21,6 +21,8 @@ pub mod published;
 pub mod scale;
 pub mod strace;
 pub mod synthetic;
+pub mod user_work;
 pub mod workload_file;
+pub mod xalan;
 
 pub use error::TraceError;

@@ -1,9 +1,11 @@
-//! Workloads that come with the program, by name: recordings, published programs, and loops of one call.
+//! Workloads that come with the program, by name: recordings, published programs, loops of one call, and a made-up program that a
+//! recorded call interrupts.
 
 use crate::bundled::{self, BUNDLED};
 use crate::call_loop::{self, CallLoop};
 use crate::error::TraceError;
 use crate::published::{self, PUBLISHED};
+use crate::xalan::{self, Xalan};
 use sim_core::workload::Workload;
 
 /// One workload or family of workloads for a list.
@@ -30,9 +32,9 @@ pub fn entries() -> Vec<Entry> {
         description: published.description,
         recording: recording(published.base),
     });
-    let loops =
-        call_loop::NAMES.iter().map(|(name, description)| Entry { name, description, recording: recording(call_loop::RECORDING) });
-    recorded.chain(made).chain(loops).collect()
+    let families = call_loop::NAMES.iter().chain(&xalan::NAMES);
+    let families = families.map(|(name, description)| Entry { name, description, recording: recording(call_loop::RECORDING) });
+    recorded.chain(made).chain(families).collect()
 }
 
 /// The workload of a name; nothing when no workload that comes with the program is called so.
@@ -45,6 +47,9 @@ pub fn load(name: &str) -> Option<Result<Workload, TraceError>> {
     }
     if let Some(published) = published::find(name) {
         return Some(published.load());
+    }
+    if let Some(xalan) = Xalan::from_name(name) {
+        return Some(xalan.and_then(|xalan| xalan.load()));
     }
     CallLoop::from_name(name).map(|call_loop| call_loop?.load())
 }

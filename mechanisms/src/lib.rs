@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod batched_script;
+pub mod close_up;
 pub mod compare;
 pub mod elevated;
 pub mod exception_less;

@@ -151,33 +151,48 @@ pub fn null_call() -> CallNumber {
 /// # Errors
 /// A recording that does not hold the call twice in a row.
 pub fn recorded_steps<'a>(recording: &'a Workload, call: CallNumber, name: &str) -> Result<Vec<&'a Step>, TraceError> {
-    let recorded = steps_in_a_row(recording, call);
-    if recorded.is_empty() {
-        let problem = format!("the recording {} does not hold {} twice in a row", recording.name, call.name());
+    Ok(recorded_groups(recording, &[call], name)?.into_iter().flatten().collect())
+}
+
+/// Groups of calls that follow each other in a loop: the step before the first is the last call.
+///
+/// # Errors
+/// A recording that does not hold the calls so.
+pub fn recorded_groups<'a>(
+    recording: &'a Workload,
+    calls: &[CallNumber],
+    name: &str,
+) -> Result<Vec<Vec<&'a Step>>, TraceError> {
+    let groups = groups_in_a_row(recording, calls);
+    if groups.is_empty() {
+        let calls: Vec<&str> = calls.iter().map(|call| call.name()).collect();
+        let problem = format!("the recording {} does not hold {} twice in a row", recording.name, calls.join(", "));
         return Err(TraceError::content(name, problem, format!("Calls that it repeats: {}", repeated(recording))));
     }
-    Ok(recorded)
+    Ok(groups)
 }
 
 fn steps(recording: &Workload) -> impl Iterator<Item = &Step> {
     recording.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps)
 }
 
-/// Steps of a call whose step before is the same call.
-fn steps_in_a_row(recording: &Workload, call: CallNumber) -> Vec<&Step> {
-    let pairs = steps(recording).zip(steps(recording).skip(1));
-    pairs.filter(|(before, step)| before.call == call && step.call == call).map(|(_, step)| step).collect()
+fn groups_in_a_row<'a>(recording: &'a Workload, calls: &[CallNumber]) -> Vec<Vec<&'a Step>> {
+    let Some(last) = calls.last() else { return Vec::new() };
+    let all: Vec<&Step> = steps(recording).collect();
+    let looped = |window: &&[&Step]| window[0].call == *last && window[1..].iter().map(|step| &step.call).eq(calls);
+    all.windows(calls.len() + 1).filter(looped).map(|window| window[1..].to_vec()).collect()
 }
 
 fn repeated(recording: &Workload) -> String {
     let mut calls: Vec<&'static str> = steps(recording).map(|step| step.call.name()).collect();
     calls.sort_unstable();
     calls.dedup();
-    calls.retain(|name| CallNumber::from_name(name).is_some_and(|call| !steps_in_a_row(recording, call).is_empty()));
+    calls.retain(|name| CallNumber::from_name(name).is_some_and(|call| !groups_in_a_row(recording, &[call]).is_empty()));
     calls.join(", ")
 }
 
-fn known(call: &str) -> Result<CallNumber, TraceError> {
+/// A call by its name, or the nearest known one.
+pub(crate) fn known(call: &str) -> Result<CallNumber, TraceError> {
     let names = sim_core::calls::CALL_NAMES.iter().map(|entry| entry.1);
     CallNumber::from_name(call).ok_or_else(|| TraceError::unknown_name("system call", call, names))
 }

@@ -11,6 +11,7 @@ pub mod distil;
 pub mod error;
 pub mod formats;
 pub mod ftrace;
+pub mod full_caches;
 pub mod import;
 pub mod info;
 pub mod kernel_map;

@@ -4,6 +4,7 @@
 use crate::bundled::{self, BUNDLED};
 use crate::call_loop::{self, CallLoop};
 use crate::error::TraceError;
+use crate::full_caches::{self, FullCaches};
 use crate::published::{self, PUBLISHED};
 use crate::xalan::{self, Xalan};
 use sim_core::workload::Workload;
@@ -32,7 +33,7 @@ pub fn entries() -> Vec<Entry> {
         description: published.description,
         recording: recording(published.base),
     });
-    let families = call_loop::NAMES.iter().chain(&xalan::NAMES);
+    let families = call_loop::NAMES.iter().chain(&xalan::NAMES).chain(&full_caches::NAMES);
     let families = families.map(|(name, description)| Entry { name, description, recording: recording(call_loop::RECORDING) });
     recorded.chain(made).chain(families).collect()
 }
@@ -50,6 +51,9 @@ pub fn load(name: &str) -> Option<Result<Workload, TraceError>> {
     }
     if let Some(xalan) = Xalan::from_name(name) {
         return Some(xalan.and_then(|xalan| xalan.load()));
+    }
+    if let Some(full_caches) = FullCaches::from_name(name) {
+        return Some(full_caches.and_then(|full_caches| full_caches.load()));
     }
     CallLoop::from_name(name).map(|call_loop| call_loop?.load())
 }

@@ -348,3 +348,23 @@ fn elevated_code_keeps_the_user_domain_in_kernel_mode() {
     assert_eq!(cpu.counters(CORE).mode(Mode::Kernel).instructions, 7);
     assert_eq!(cpu.agent(Agent::ELEVATED).cycles, 7);
 }
+
+/// Looking into structures tells what is where and changes nothing.
+#[test]
+fn contents_can_be_looked_at() {
+    let mut cpu = translated(&tiny(), 1, Shadow::Off);
+    let holds = |cpu: &mut Cpu, line| {
+        [Structure::L1i, Structure::L1d, Structure::L2, Structure::L3].map(|structure| cpu.holds(CORE, Mode::User, structure, line))
+    };
+    assert_eq!(holds(&mut cpu, 100), [false; 4]);
+    run(&mut cpu, Context::USER, &[load(100)]);
+    assert_eq!(holds(&mut cpu, 100), [false, true, true, true]);
+    // 8 sets of 2 ways: two more lines of the set push it out of the first level
+    for line in [100 + 8, 100 + 16] {
+        assert!(cpu.holds(CORE, Mode::User, Structure::L1d, 100));
+        run(&mut cpu, READ, &[load(line)]);
+    }
+    assert_eq!(holds(&mut cpu, 100), [false, false, true, true]);
+    assert!(cpu.holds(CORE, Mode::User, Structure::Dtlb, 100) && cpu.holds(CORE, Mode::User, Structure::Itlb, 100));
+    assert!(!cpu.holds(CORE, Mode::User, Structure::Dtlb, 40_000) && !cpu.holds(CORE, Mode::User, Structure::Branch, 100));
+}

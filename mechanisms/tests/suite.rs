@@ -1,6 +1,7 @@
 //! All tests of the mechanisms in one program: each file is a module.
 
 mod captured;
+mod close_up;
 mod contract;
 mod elevated;
 mod exception_less;

@@ -158,11 +158,7 @@ pub fn recorded_steps<'a>(recording: &'a Workload, call: CallNumber, name: &str)
 ///
 /// # Errors
 /// A recording that does not hold the calls so.
-pub fn recorded_groups<'a>(
-    recording: &'a Workload,
-    calls: &[CallNumber],
-    name: &str,
-) -> Result<Vec<Vec<&'a Step>>, TraceError> {
+pub fn recorded_groups<'a>(recording: &'a Workload, calls: &[CallNumber], name: &str) -> Result<Vec<Vec<&'a Step>>, TraceError> {
     let groups = groups_in_a_row(recording, calls);
     if groups.is_empty() {
         let calls: Vec<&str> = calls.iter().map(|call| call.name()).collect();

@@ -23,7 +23,7 @@ const INTERVAL: u64 = 5_000;
 /// Fewest user instructions between two calls.
 pub const INTERVAL_MIN: u64 = 100;
 /// Base CPI in thousandths: fitted to the published IPC alone (1.46, row A01).
-pub const BASE_CPI_MILLI: u32 = 400;
+pub const BASE_CPI_MILLI: u32 = 432;
 
 /// Which call interrupts the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,11 @@ impl Xalan {
             description: self.description(),
             requests: 1,
             classes: vec![class],
-            notes: vec![Note { certainty: Certainty::Guessed, text: "user work made up in the manner of 483.xalancbmk".into(), count }],
+            notes: vec![Note {
+                certainty: Certainty::Guessed,
+                text: "user work made up in the manner of 483.xalancbmk".into(),
+                count,
+            }],
             blocks,
             layout,
             user_base_cpi_milli: Some(BASE_CPI_MILLI),

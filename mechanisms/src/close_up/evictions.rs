@@ -3,7 +3,6 @@
 use super::CloseUp;
 use crate::experiment::Settings;
 use crate::simulate::SimulationError;
-use crate::under_kernel::under_kernel;
 use cpu_model::Structure;
 use sim_core::block::{Binding, BlockId, OpKind};
 use sim_core::ids::{Cycles, Line, PAGE_LINES};
@@ -42,11 +41,11 @@ impl Evictions {
 /// Counts what the calls of a program push out: before each group of calls it is noted which lines of the user's each structure holds
 /// (for a TLB which pages), and afterwards which of them are gone.
 ///
+/// `workload` is one made for the kernel of `settings` ([`crate::under_kernel`]).
+///
 /// # Errors
 /// When the machine does not fit the workload.
 pub fn evictions(workload: &Workload, settings: &Settings, seed: u64) -> Result<Evictions, SimulationError> {
-    let made = under_kernel(workload, &settings.kernel);
-    let workload = &*made;
     let mut core = CloseUp::new(workload, settings, seed)?;
     let lines = UserLines::of(workload, &core.binding);
     let steps: Vec<&Step> = CloseUp::steps(workload).collect();
@@ -68,6 +67,7 @@ pub fn evictions(workload: &Workload, settings: &Settings, seed: u64) -> Result<
             sums.evicted[place] += held.into_iter().filter(|line| !core.holds(structure, *line)).count() as u64;
         }
     }
+    core.check()?;
     Ok(sums)
 }
 

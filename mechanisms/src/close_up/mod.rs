@@ -46,6 +46,11 @@ impl<'a> CloseUp<'a> {
         self.system.cpu.clock(CORE)
     }
 
+    /// Checks that no cycle was lost.
+    fn check(&self) -> Result<(), SimulationError> {
+        self.system.cpu.check_conservation().map_err(|source| SimulationError::Unbalanced { core: CORE.index(), source })
+    }
+
     /// Cycles in kernel mode so far.
     fn kernel_cycles(&self) -> Cycles {
         self.system.cpu.counters(CORE).mode(Mode::Kernel).cycles

@@ -3,7 +3,6 @@
 use super::CloseUp;
 use crate::experiment::Settings;
 use crate::simulate::SimulationError;
-use crate::under_kernel::under_kernel;
 use sim_core::ids::Cycles;
 use sim_core::workload::Workload;
 
@@ -32,6 +31,8 @@ impl Recovery {
 /// of execution, which ends behind an edge when a miss is under way there, are spread evenly over its time. The time begins when the
 /// return instruction is done: the refill of the front end belongs to it.
 ///
+/// `workload` is one made for the kernel of `settings` ([`crate::under_kernel`]).
+///
 /// # Errors
 /// When the machine does not fit the workload.
 pub fn recovery(
@@ -41,8 +42,6 @@ pub fn recovery(
     piece_cycles: Cycles,
     watched: Cycles,
 ) -> Result<Recovery, SimulationError> {
-    let made = under_kernel(workload, &settings.kernel);
-    let workload = &*made;
     let mut core = CloseUp::new(workload, settings, seed)?;
     let steps: Vec<_> = CloseUp::steps(workload).collect();
     let mut spread = Spread { piece_cycles, thousandths: vec![0; (watched / piece_cycles) as usize] };
@@ -58,6 +57,7 @@ pub fn recovery(
         });
         core.call(step);
     }
+    core.check()?;
     let instructions = spread.thousandths.iter().map(|thousandths| thousandths / 1000).collect();
     Ok(Recovery { piece_cycles, instructions, calls: steps.len() as u64 })
 }

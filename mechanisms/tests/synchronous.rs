@@ -103,6 +103,35 @@ fn a_shared_listening_socket_wakes_the_herd() {
     assert!(kernel(&herd) > kernel(&exclusive), "{} and {}", kernel(&herd), kernel(&exclusive));
 }
 
+/// With a connection per request a loop that misses the lock while it has no connection sleeps for half a second: one loop is left.
+/// A short delay lets it come back.
+#[test]
+fn a_lock_around_accepting_leaves_one_loop_at_work() {
+    let workload = server(Shape { connection_per_request: true, ..Shape::default() });
+    let with = |accept, delay_us| {
+        let mut settings = settings(2, 32, SyncVariant::Recorded);
+        settings.mechanism.sync.accept = accept;
+        settings.mechanism.sync.accept_mutex_delay_us = delay_us;
+        settings.run.requests = 2_000;
+        run(&workload, &settings)
+    };
+    let busy_cores = |sample: &Sample| {
+        let idle = sample.stacks.iter().map(|stack| stack.get(sim_core::stack::Component::Idle));
+        idle.filter(|idle| *idle < sample.window_cycles / 2).count()
+    };
+    assert_eq!(busy_cores(&with(AcceptSharing::PerLoop, 0.0)), 2);
+    assert_eq!(busy_cores(&with(AcceptSharing::Mutex, 500_000.0)), 1);
+    let short = with(AcceptSharing::Mutex, 50.0);
+    assert_eq!(busy_cores(&short), 2);
+    assert!(occurred(&short, "loops that did not get the lock around accepting") > 0);
+    let one_core = run(&workload, &settings(1, 32, SyncVariant::Recorded));
+    let mut locked = settings(1, 32, SyncVariant::Recorded);
+    locked.mechanism.sync.accept = AcceptSharing::Mutex;
+    // one loop always gets the lock; it accepts before it reads, which changes little
+    let ratio = run(&workload, &locked).window_cycles as f64 / one_core.window_cycles as f64;
+    assert!((ratio - 1.0).abs() < 0.03, "{ratio}");
+}
+
 #[test]
 fn programs_without_an_event_loop_say_so() {
     let workload = server(Shape { program: Program::ThreadPerConnection, ..Shape::default() });

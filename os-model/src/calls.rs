@@ -3,7 +3,7 @@
 
 use crate::action::{Action, Effect as SystemEffect, Slot};
 use crate::clients::ClientKind;
-use crate::connection::{ConnectionState, Ready, Scan};
+use crate::connection::{Ready, Scan};
 use crate::system::System;
 use sim_core::block::{BlockId, BlockInfo, Cut, Span};
 use sim_core::context::Context;
@@ -137,29 +137,6 @@ impl<'a> System<'a> {
             self.pollers[poller].ready.retain(|ready| *ready != Ready::Connection(connection));
         }
         Some(slot)
-    }
-
-    /// Accepts the next pending connection of a poller's listening socket. From then on the connection is that poller's. The accept is
-    /// the first step of what comes with it: of the connection's only request (sent with the handshake's end, or soon), or of the work
-    /// that opens a connection for several requests.
-    pub fn accept(&mut self, poller: usize) -> Option<Slot> {
-        let listener = self.listener_of(poller);
-        let connection = self.pollers[listener].accept_queue.pop_front()?;
-        if self.pollers[listener].accept_queue.is_empty() {
-            self.unreport_listener(poller);
-        }
-        let entry = &mut self.connections[connection.index()];
-        entry.state = ConnectionState::Open;
-        entry.poller = poller;
-        Some(if entry.opening == Slot::NONE { entry.request } else { entry.opening })
-    }
-
-    fn unreport_listener(&mut self, poller: usize) {
-        let entry = &mut self.pollers[poller];
-        if entry.listener_ready {
-            entry.listener_ready = false;
-            entry.ready.retain(|ready| *ready != Ready::Listener);
-        }
     }
 
     /// Takes what an event loop's readiness call would return, at most `max` events. Entries stay reported until they are drained

@@ -75,6 +75,10 @@ pub enum AcceptSharing {
     Shared,
     /// All loops watch one listening socket with EPOLLEXCLUSIVE: a new connection wakes the first loop that sleeps.
     SharedExclusive,
+    /// All loops watch one listening socket, but only the one that holds a lock, and only while it does (nginx's `accept_mutex`, its
+    /// default before 1.11.3). A loop takes the lock before its readiness call if it is free and releases it after its accepts; a loop
+    /// that does not get it sleeps until its connections need it or a delay is over.
+    Mutex,
 }
 
 /// What a readiness call finds when it goes through the ready list.

@@ -75,8 +75,9 @@ pub const SETTINGS: &[Topic] = &[
     topic("mechanism.sync", "Synchronous calls: how the program asks for readiness and shares its listening socket."),
     topic(
         "mechanism.sync.accept",
-        "Several event loops: `per-loop` (a listening socket each, SO_REUSEPORT), `shared` (a new connection wakes every sleeping loop) or `shared-exclusive` (it wakes one, EPOLLEXCLUSIVE).",
+        "Several event loops: `per-loop` (a listening socket each, SO_REUSEPORT), `shared` (a new connection wakes every sleeping loop) `shared-exclusive` (it wakes one, EPOLLEXCLUSIVE) or `mutex` (only the loop that holds a lock learns of it: nginx's accept_mutex).",
     ),
+    topic("mechanism.sync.accept_mutex_delay_us", "With `mutex`: how long a loop without the lock sleeps before it tries again."),
     topic("mechanism.sync.poll_scan_instructions", "Variant poll: user instructions per descriptor to go through the result."),
     topic("mechanism.sync.reread_instructions", "Variant epoll-edge: user instructions from a served request to the next read."),
     topic(

@@ -10,13 +10,14 @@ use os_model::system::{Next, System};
 use sim_core::block::BlockId;
 use sim_core::calls::CallNumber;
 use sim_core::context::Context;
-use sim_core::ids::{ConnectionId, TaskId};
+use sim_core::ids::{ConnectionId, Cycles, TaskId};
 use sim_core::workload::Effect;
 use std::collections::VecDeque;
 
 /// Occurrences.
 const EMPTY_READS: &str = "reads that found nothing";
 const EMPTY_ACCEPTS: &str = "accepts that found nothing";
+const LOCK_TAKEN: &str = "loops that did not get the lock around accepting";
 const STALE_EVENTS: &str = "wake-ups that found the connection taken";
 
 /// Where an event loop stands.
@@ -37,6 +38,10 @@ pub(super) struct EventLoop {
     read_from: Option<ConnectionId>,
     /// Events that the last readiness call returned.
     last_events: u32,
+    /// The readiness call returns at this time though nothing is ready: the lock around accepting was not free.
+    try_again_at: Option<Cycles>,
+    /// The connection that was just accepted is still being opened.
+    accepting: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,8 @@ impl EventLoop {
             event_step: None,
             read_from: None,
             last_events: 1,
+            try_again_at: None,
+            accepting: false,
         }
     }
 
@@ -86,16 +93,17 @@ impl EventLoop {
             (false, None) => wait.max_events.max(1) as usize,
         };
         let scan = system.scan_ready(self.poller, most, self.edge);
-        if scan.events.is_empty() && scan.stale == 0 && slept {
+        if scan.events.is_empty() && scan.stale == 0 && slept && !self.timed_out(system, task) {
             system.wait_on(self.poller, task);
             return Next::Sleep;
         }
+        let timed_out = self.timed_out(system, task);
         if let Some(poll) = &mut self.poll {
             match slept {
                 false => poll.first_pass(system, issuer, task, self.poller),
                 true => poll.second_pass(system, issuer, task, self.poller),
             }
-            if scan.events.is_empty() {
+            if scan.events.is_empty() && !timed_out {
                 self.state = State::Asleep;
                 return Next::Continue;
             }
@@ -103,6 +111,7 @@ impl EventLoop {
             issuer.leave(system, task);
             issuer.user_instructions(system, task, poll.watched() * settings.poll_scan_instructions);
             self.take_events(scan.events);
+            self.accept_first(system);
             return Next::Continue;
         }
         let context = Context::call(wait.call);
@@ -113,7 +122,7 @@ impl EventLoop {
         };
         issuer.piece(system, task, first, context, Slot::NONE);
         self.go_through(system, issuer, task, &scan);
-        if scan.events.is_empty() {
+        if scan.events.is_empty() && !timed_out {
             // asleep before: the call's loop goes back to the scheduler without leaving the kernel
             let sleep = if slept { BlockId::EMPTY } else { system.pick(&wait.sleep) };
             issuer.piece(system, task, sleep, context, Slot::NONE);
@@ -124,6 +133,7 @@ impl EventLoop {
         issuer.piece(system, task, tail, context, Slot::NONE);
         issuer.leave(system, task);
         self.take_events(scan.events);
+        self.accept_first(system);
         Next::Continue
     }
 
@@ -131,6 +141,12 @@ impl EventLoop {
         self.last_events = events.len() as u32;
         self.events = events.into();
         self.state = State::Running;
+        self.try_again_at = None;
+    }
+
+    /// The readiness call has waited as long as it may.
+    fn timed_out(&self, system: &System, task: TaskId) -> bool {
+        self.try_again_at.is_some_and(|at| system.clock_of(task) >= at)
     }
 
     /// The kernel's work for each entry of the ready list.
@@ -162,7 +178,9 @@ impl EventLoop {
                 self.read_again(system, issuer, settings, task, connection);
                 continue;
             }
+            self.accepted(system);
             if let Some(event) = self.events.pop_front() {
+                self.accepting = event == Ready::Listener;
                 self.in_deferred = false;
                 self.current = self.begin_unit(system, issuer, task, event);
                 self.event_step = self.current.map(|(_, step)| step);
@@ -173,7 +191,7 @@ impl EventLoop {
                 self.current = Some((slot, system.requests[slot.index()].step));
                 continue;
             }
-            return self.enter(system, issuer, task);
+            return self.enter(system, issuer, settings, task);
         }
     }
 
@@ -271,7 +289,38 @@ impl EventLoop {
         }
     }
 
-    fn enter(&mut self, system: &mut System, issuer: &mut Issuer, task: TaskId) -> Next {
+    /// A loop that holds the lock around accepting accepts before anything else, and lets go of it when there is nothing to accept.
+    fn accept_first(&mut self, system: &mut System) {
+        if system.accept_sharing != AcceptSharing::Mutex {
+            return;
+        }
+        match self.events.iter().position(|event| *event == Ready::Listener) {
+            Some(place) => self.events.rotate_left(place),
+            None => system.release_accept_lock(self.poller),
+        }
+    }
+
+    /// The connection that was accepted is open: another loop may accept now.
+    fn accepted(&mut self, system: &mut System) {
+        if std::mem::take(&mut self.accepting) && system.accept_sharing == AcceptSharing::Mutex {
+            system.release_accept_lock(self.poller);
+        }
+    }
+
+    /// Before its readiness call a loop tries to get the lock around accepting. The lock's line travels once or twice for each call of
+    /// a loop: too little beside the requests of a loop to be simulated.
+    fn try_accept_lock(&mut self, system: &mut System, settings: &SyncSettings, task: TaskId) {
+        if system.accept_sharing != AcceptSharing::Mutex || system.try_accept_lock(self.poller) {
+            return;
+        }
+        let at = system.clock_of(task) + system.microseconds(settings.accept_mutex_delay_us);
+        self.try_again_at = Some(at);
+        system.wake_at(task, at);
+        system.stats.occurred(LOCK_TAKEN, 1);
+    }
+
+    fn enter(&mut self, system: &mut System, issuer: &mut Issuer, settings: &SyncSettings, task: TaskId) -> Next {
+        self.try_accept_lock(system, settings, task);
         let Some(wait) = &system.workload.wait else { return Next::Sleep };
         let user = system.pick_wait_user(wait, self.last_events);
         issuer.user_block(system, task, user, Slot::NONE);

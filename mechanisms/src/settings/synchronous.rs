@@ -26,6 +26,8 @@ pub struct SyncSettings {
     pub variant: SyncVariant,
     /// How several event loops share the listening socket; also of an elevated program.
     pub accept: AcceptSharing,
+    /// With `mutex`: how long a loop without the lock sleeps before it tries again, microseconds (nginx's `accept_mutex_delay`, 500 ms).
+    pub accept_mutex_delay_us: f64,
     /// User instructions from a served request back to the next read, with edge-triggered events. Guess: a loop branch, the buffer's
     /// address and room, the call of the read function.
     pub reread_instructions: u32,
@@ -38,6 +40,7 @@ impl Default for SyncSettings {
         SyncSettings {
             variant: SyncVariant::default(),
             accept: AcceptSharing::default(),
+            accept_mutex_delay_us: 500_000.0,
             reread_instructions: 30,
             poll_scan_instructions: 4,
         }

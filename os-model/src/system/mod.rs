@@ -2,6 +2,7 @@
 //!
 //! How a call is issued is not known here: a [`Driver`] (a mechanism) says what each task does next.
 
+mod accepting;
 mod cores;
 mod recording;
 mod requests;
@@ -131,6 +132,8 @@ pub struct System<'a> {
     pub hand_over: Option<HandOver>,
     /// Who learns of new connections.
     pub accept_sharing: AcceptSharing,
+    /// The event loop that holds the lock around accepting, where there is one.
+    pub(crate) accept_lock: Option<usize>,
     /// Counts and latencies.
     pub stats: Stats,
     /// The node of the seed tree that the system hangs from: a mechanism's own generators hang there too.
@@ -239,6 +242,7 @@ impl<'a> System<'a> {
             pollers: (0..size.pollers.max(1)).map(|_| Poller::default()).collect(),
             hand_over: None,
             accept_sharing: AcceptSharing::default(),
+            accept_lock: None,
             stats: Stats::default(),
             seeds: *seeds,
             exemplars: seeds.child("exemplars").rng(),
@@ -265,6 +269,11 @@ impl<'a> System<'a> {
             to_record: None,
             timeline: None,
         })
+    }
+
+    /// Time on the core that a task belongs to.
+    pub fn clock_of(&self, task: TaskId) -> Cycles {
+        self.cpu.clock(self.tasks[task.index()].core)
     }
 
     /// Cycles of so many microseconds.
@@ -479,46 +488,10 @@ impl<'a> System<'a> {
     }
 
     /// Wakes the first task that waits on a poller; false when none does.
-    fn wake_waiter(&mut self, poller: usize, at: Cycles, from: Option<CoreId>) -> bool {
+    pub(crate) fn wake_waiter(&mut self, poller: usize, at: Cycles, from: Option<CoreId>) -> bool {
         let Some(task) = self.pollers[poller].waiters.pop_front() else { return false };
         self.wake(task, at, from);
         true
-    }
-
-    /// Puts a connection into the accept queue of its listening socket and wakes whoever learns of it.
-    pub fn acceptable(&mut self, connection: ConnectionId, at: Cycles, from: Option<CoreId>) {
-        let own = self.connections[connection.index()].poller;
-        let listener = self.listener_of(own);
-        self.pollers[listener].accept_queue.push_back(connection);
-        if self.accept_sharing == AcceptSharing::PerLoop {
-            self.report_listener(own);
-            self.wake_waiter(own, at, from);
-            return;
-        }
-        let mut woken = 0;
-        for poller in 0..self.pollers.len() {
-            self.report_listener(poller);
-            woken += u64::from(self.wake_waiter(poller, at, from));
-            if woken > 0 && self.accept_sharing == AcceptSharing::SharedExclusive {
-                break;
-            }
-        }
-        if woken > 1 {
-            self.stats.occurred(HERD_WAKE_UPS, woken - 1);
-        }
-    }
-
-    /// The poller that holds the accept queue of an event loop's listening socket.
-    pub(crate) fn listener_of(&self, poller: usize) -> usize {
-        if self.accept_sharing == AcceptSharing::PerLoop { poller } else { 0 }
-    }
-
-    fn report_listener(&mut self, poller: usize) {
-        let entry = &mut self.pollers[poller];
-        if !entry.listener_ready {
-            entry.listener_ready = true;
-            entry.ready.push_back(Ready::Listener);
-        }
     }
 
     /// Wakes a task at time `at`, from `from` (a core) or from outside.

@@ -5,6 +5,7 @@ use crate::outcome::Outcome;
 use crate::published::Row;
 use crate::rows::sweep::{self, Point, largest_gain, powers_of_two, wins_from};
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent};
+use os_model::connection::AcceptSharing;
 
 /// Connections of figure 8.
 pub const CONNECTIONS: u32 = 256;
@@ -13,12 +14,13 @@ pub const MOST_CONNECTIONS: u32 = 256;
 /// A gain or a change of latency below this cannot be told from none in the paper's figures.
 const VISIBLE_PERCENT: f64 = 5.0;
 
-/// The server of section 6.2.1.
+/// The server of section 6.2.1: several workers as nginx had them then, with a lock around accepting (`accept_mutex`, on by default
+/// before nginx 1.11.3, with `accept_mutex_delay` 500 ms). The paper names no other configuration than one worker a core.
 ///
 /// # Errors
 /// When a preset does not exist.
 pub fn server() -> Result<ServerRun, Stop> {
-    Ok(ServerRun::new("nginx-ab", atc11_settings()?))
+    Ok(ServerRun::new("nginx-ab", atc11_settings()?).set(|settings| settings.mechanism.sync.accept = AcceptSharing::Mutex))
 }
 
 /// Figure 7 for one number of cores.

@@ -2,7 +2,7 @@
 
 use crate::compare::{ExperimentError, Job, in_parallel};
 use crate::experiment::Settings;
-use crate::settings::{Depth, MechanismSettings};
+use crate::settings::{Depth, KernelCoreWait, MechanismSettings};
 use crate::simulate::{Sample, simulate};
 use crate::under_kernel::under_kernel;
 use crate::variants::Way;
@@ -36,6 +36,14 @@ pub const COLUMNS: &[Column] = &[
     Column {
         adjust: |settings| settings.exception_less.own_core_calls = 0,
         ..column("exception-less, other core", "exception-less:pages", 2)
+    },
+    // no call is under way when a batch is posted: the kernel must interrupt the other core
+    Column {
+        adjust: |settings| {
+            settings.exception_less.own_core_calls = 0;
+            settings.exception_less.kernel_cores_wait = KernelCoreWait::Interrupt;
+        },
+        ..column("exception-less, interrupted core", "exception-less:pages", 2)
     },
     column("script multi-call", "batched-script:multi-call", 1),
     column("script", "batched-script:script", 1),

@@ -120,8 +120,8 @@ pub struct Core {
     pub polled_packets: usize,
     /// Virtual runtime is charged from here.
     pub charged_until: Cycles,
-    /// While nothing runs here, a task that rests spins for work: it is still on the processor, and no switch takes it away or back.
-    pub spins: bool,
+    /// A task that rests and is on the processor while nothing runs here, waiting for work in a loop: going idle means that it goes on.
+    pub spins: Option<TaskId>,
 }
 
 impl Core {
@@ -139,7 +139,7 @@ impl Core {
             awake_at: None,
             polled_packets: 0,
             charged_until: 0,
-            spins: false,
+            spins: None,
         }
     }
 

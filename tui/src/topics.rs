@@ -85,8 +85,8 @@ pub const SETTINGS: &[Topic] = &[
         "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two.",
     ),
     topic(
-        "mechanism.exception_less.kernel_cores_poll",
-        "true: kernel cores notice posts by polling the pages until they have been idle for kernel_core_idle_us; false: they sleep at once.",
+        "mechanism.exception_less.kernel_cores_wait",
+        "How a core without posted calls waits: `poll` the pages or for an `interrupt`, both for kernel_core_idle_us; or `sleep` at once.",
     ),
     topic(
         "mechanism.exception_less.variant",
@@ -99,7 +99,10 @@ pub const SETTINGS: &[Topic] = &[
         "`non-blocking`: kernel instructions to save or take up that state.",
     ),
     topic("mechanism.exception_less.switch_instructions", "`threads`: user instructions to switch between user threads."),
-    topic("mechanism.exception_less.kernel_core_idle_us", "A polling kernel core that finds nothing for so long goes to sleep."),
+    topic(
+        "mechanism.exception_less.kernel_core_idle_us",
+        "A core that polls or waits for an interrupt goes to sleep after so long without work.",
+    ),
     topic(
         "mechanism.exception_less.flow_steering",
         "true: a connection's interrupts go to the core where its read waits; false: they stay spread over the kernel cores.",

@@ -2,11 +2,13 @@
 
 use super::ExceptionLess;
 use super::user::UserState;
-use crate::settings::ExceptionLessVariant;
+use crate::settings::{ExceptionLessVariant, KernelCoreWait};
+use cpu_model::CrossingKind;
+use os_model::action::Action;
 use os_model::stats::BatchLimit;
 use os_model::system::System;
 use os_model::task::TaskState;
-use sim_core::ids::{ConnectionId, CoreId, Cycles};
+use sim_core::ids::{ConnectionId, CoreId, Cycles, Mode, TaskId};
 use sim_core::workload::Program;
 
 /// One core that can execute posted calls.
@@ -22,6 +24,8 @@ pub(super) struct KernelCore {
     /// It takes no posted calls: nobody has woken it yet, or it has found nothing for so long that it stopped polling. A call that
     /// slept here still ends here.
     asleep: bool,
+    /// A thread was started that has not looked for work yet.
+    pub coming: bool,
     /// Calls completed since it last had no active thread.
     batch: u32,
 }
@@ -31,16 +35,19 @@ pub(super) struct KernelCore {
 pub(super) struct KernelCores {
     /// The fixed list: the other cores first, the user thread's own core last (it executes calls while the user thread waits).
     pub list: Vec<KernelCore>,
-    /// How long a core without work polls before it sleeps.
+    wait: KernelCoreWait,
+    /// How long a core without work waits before it sleeps.
     idle_cycles: Cycles,
 }
 
 impl KernelCores {
     /// The list for a user thread on `home` and so many cores, all asleep.
-    pub fn new(home: CoreId, cores: u32, idle_cycles: Cycles) -> KernelCores {
-        let core = |id: CoreId| KernelCore { id, active: 0, idle_threads: Vec::new(), since: 0, asleep: true, batch: 0 };
+    pub fn new(home: CoreId, cores: u32, wait: KernelCoreWait, idle_cycles: Cycles) -> KernelCores {
+        let idle_cycles = if wait == KernelCoreWait::Sleep { 0 } else { idle_cycles };
+        let core =
+            |id: CoreId| KernelCore { id, active: 0, idle_threads: Vec::new(), since: 0, asleep: true, coming: false, batch: 0 };
         let others = (0..cores as u16).map(CoreId).filter(|core| *core != home);
-        KernelCores { list: others.chain([home]).map(core).collect(), idle_cycles }
+        KernelCores { list: others.chain([home]).map(core).collect(), wait, idle_cycles }
     }
 
     /// At first network interrupts are spread over the cores that execute calls, as an administrator would steer them.
@@ -58,17 +65,17 @@ impl KernelCores {
         self.list.len() - 1
     }
 
-    /// True while a core without work still polls the pages.
-    fn polls(&self, position: usize) -> bool {
+    /// True while a core without work has not gone to sleep.
+    fn waits(&self, position: usize) -> bool {
         position != self.own() && self.list[position].active == 0 && !self.list[position].asleep
     }
 
     /// Cores that have polled long enough without finding anything go to sleep.
     fn let_idle_sleep(&mut self, system: &mut System, at: Cycles) {
         for position in 0..self.own() {
-            if self.polls(position) && at >= self.list[position].since + self.idle_cycles {
+            if self.waits(position) && at >= self.list[position].since + self.idle_cycles {
                 self.list[position].asleep = true;
-                system.cores[self.list[position].id.index()].spins = false;
+                system.cores[self.list[position].id.index()].spins = None;
                 self.count_polled(system, position, self.list[position].since + self.idle_cycles);
                 system.stats.occurred("kernel core sleeps", 1);
             }
@@ -77,6 +84,9 @@ impl KernelCores {
 
     /// Cycles that a core spent polling; those before the window are not counted.
     fn count_polled(&self, system: &mut System, position: usize, until: Cycles) {
+        if self.wait != KernelCoreWait::Poll {
+            return;
+        }
         let from = self.list[position].since.max(system.stats.window_start());
         system.stats.occurred("kernel core cycles polled", until.saturating_sub(from));
     }
@@ -94,10 +104,12 @@ impl ExceptionLess {
     /// than the program's own core could as well do itself, which takes part only while the user thread waits.
     pub(super) fn wake_kernel_cores(&mut self, system: &mut System, user_waits: bool, at: Cycles, from: Option<CoreId>) {
         self.kernel_cores.let_idle_sleep(system, at);
-        let mut shares = self.pages.shares_waiting();
+        let coming = self.kernel_cores.list.iter().filter(|core| core.coming).count();
+        let mut shares = self.pages.shares_waiting().saturating_sub(coming);
+        let polls = self.kernel_cores.wait == KernelCoreWait::Poll;
         let own = self.kernel_cores.own();
         for position in 0..own {
-            if shares > 0 && self.kernel_cores.polls(position) {
+            if shares > 0 && polls && self.kernel_cores.waits(position) {
                 // it sees the post without an interrupt: only the line travels
                 self.start_thread(system, position, at, Some(self.kernel_cores.list[position].id));
                 shares -= 1;
@@ -129,10 +141,13 @@ impl ExceptionLess {
         self.threads[thread].core = position;
         system.tasks[task.index()].core = self.kernel_cores.list[position].id;
         self.activate(system, position, at);
-        if std::mem::take(&mut self.kernel_cores.list[position].asleep) && position != self.kernel_cores.own() {
-            system.stats.occurred("kernel core wake-ups", 1);
+        self.kernel_cores.list[position].coming = true;
+        let slept = std::mem::take(&mut self.kernel_cores.list[position].asleep);
+        if position == self.kernel_cores.own() {
+            return system.wake(task, at, from);
         }
-        system.wake(task, at, from);
+        system.stats.occurred("kernel core wake-ups", u64::from(slept));
+        self.call(system, task, !slept, at, from);
     }
 
     /// A thread of the core with most to spare. The threads of a kernel that does not block stay where their continuations are.
@@ -147,7 +162,7 @@ impl ExceptionLess {
     pub(super) fn activate(&mut self, system: &mut System, position: usize, at: Cycles) {
         let cores = &mut self.kernel_cores;
         cores.let_idle_sleep(system, at);
-        if cores.polls(position) {
+        if cores.waits(position) {
             cores.count_polled(system, position, at);
         }
         let core = &mut cores.list[position];
@@ -164,10 +179,50 @@ impl ExceptionLess {
         core.active == 1 && (position == self.kernel_cores.own() || !core.asleep)
     }
 
-    /// A kernel core that has been woken and has nothing left: a syscall thread polls there.
+    /// Wakes a task for its core. A core that waits for it answers sooner than one that sleeps: at once when it polls, after the
+    /// delivery of an interrupt when it does not.
+    fn call(&self, system: &mut System, task: TaskId, waits: bool, at: Cycles, from: Option<CoreId>) {
+        let core = system.tasks[task.index()].core;
+        let elsewhere = from != Some(core) && system.tasks[task.index()].state == TaskState::Sleeping;
+        match self.kernel_cores.wait {
+            KernelCoreWait::Poll if waits => system.wake(task, at, Some(core)),
+            KernelCoreWait::Interrupt if waits && elsewhere => {
+                system.push(task, Action::Cross(CrossingKind::InterruptEntry { from: Mode::Kernel }));
+                system.push(task, Action::Cross(CrossingKind::InterruptExit { to: Mode::Kernel }));
+                system.stats.occurred("inter-processor interrupts", 1);
+                system.wake(task, at + Cycles::from(self.settings.interrupt_delivery_cycles), Some(core));
+            }
+            _ => system.wake(task, at, from),
+        }
+    }
+
+    /// A kernel core that has been woken and has nothing left: one of its syscall threads waits there.
     pub(super) fn spin(&self, system: &mut System, position: usize) {
-        let cores = &self.kernel_cores;
-        system.cores[cores.list[position].id.index()].spins = self.settings.kernel_cores_poll && cores.polls(position);
+        if position != self.kernel_cores.own() {
+            let core = &self.kernel_cores.list[position];
+            let thread = core.idle_threads.last().filter(|_| self.kernel_cores.waits(position));
+            system.cores[core.id.index()].spins = thread.map(|thread| self.threads[*thread].task);
+        }
+    }
+
+    /// The user thread rests in `flexsc_wait`. Where other cores execute its calls, a syscall thread of its own core goes on as theirs
+    /// do: it waits for the completion as they wait for posts.
+    pub(super) fn rest_user(&mut self, system: &mut System) {
+        self.waits_since = system.cpu.clock(self.home);
+        let own = self.kernel_cores.own();
+        if own > 0 && self.kernel_cores.wait != KernelCoreWait::Sleep {
+            let thread = self.kernel_cores.list[own].idle_threads.last();
+            system.cores[self.home.index()].spins = thread.map(|thread| self.threads[*thread].task);
+        }
+    }
+
+    /// Wakes the user thread in `flexsc_wait` from the core at `position`.
+    fn call_user(&mut self, system: &mut System, position: usize, at: Cycles) {
+        let waits = self.kernel_cores.own() > 0 && at < self.waits_since + self.kernel_cores.idle_cycles;
+        if !waits {
+            system.cores[self.home.index()].spins = None;
+        }
+        self.call(system, self.user, waits, at, Some(self.kernel_cores.list[position].id));
     }
 
     /// A connection's interrupts go where its data is waited for (receive flow steering).
@@ -231,7 +286,7 @@ impl ExceptionLess {
         // a timer may have woken it just now, for nothing: it must learn that there is something after all
         if self.user_state == UserState::Waiting && self.pages.has_done() && !self.own_core_busy(system) {
             self.user_called = true;
-            system.wake(self.user, at, Some(self.kernel_cores.list[position].id));
+            self.call_user(system, position, at);
         }
     }
 }

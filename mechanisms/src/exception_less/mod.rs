@@ -62,6 +62,8 @@ pub struct ExceptionLess {
     user_state: UserState,
     /// The kernel has something for the user thread that waits.
     user_called: bool,
+    /// Since when it waits.
+    waits_since: Cycles,
     pages: Pages,
     kernel_cores: KernelCores,
     threads: Vec<SyscallThread>,
@@ -106,8 +108,8 @@ pub fn driver(system: &mut System, settings: &ExceptionLessSettings) -> Box<dyn 
     if settings.variant == ExceptionLessVariant::Threads {
         return Box::new(user_threads::FlexScThreads::new(system, settings, &size));
     }
-    let idle_us = if settings.kernel_cores_poll { settings.kernel_core_idle_us } else { 0.0 };
-    let kernel_cores = KernelCores::new(HOME, cores, system.microseconds(idle_us));
+    let idle_cycles = system.microseconds(settings.kernel_core_idle_us);
+    let kernel_cores = KernelCores::new(HOME, cores, settings.kernel_cores_wait, idle_cycles);
     kernel_cores.steer_interrupts(system);
     Box::new(ExceptionLess::new(system, settings, &size, 0, kernel_cores))
 }
@@ -142,6 +144,7 @@ impl ExceptionLess {
             poller: engine as usize,
             user_state: UserState::Running,
             user_called: false,
+            waits_since: 0,
             pages: Pages::new(size.entries, base, settings.variant == ExceptionLessVariant::Queues),
             kernel_cores,
             threads,

@@ -46,6 +46,8 @@ pub(super) fn make(system: &mut System, kernel_cores: &mut KernelCores, count: u
         let task = system.add_task(kernel_cores.list[core].id, 0, 0);
         // the user thread goes first: calls execute when it waits, or on other cores
         system.tasks[task.index()].priority = 1;
+        // it sleeps on the work queue, in the kernel
+        system.tasks[task.index()].rests = true;
         kernel_cores.list[core].idle_threads.push(threads.len());
         threads.push(SyscallThread { task, core, entry: None, blocked: false, parked: false, signalled: false });
     }
@@ -58,6 +60,7 @@ impl ExceptionLess {
     pub(super) fn next_thread(&mut self, system: &mut System, task: TaskId) -> Next {
         let index = (task.0 - self.first_thread_task) as usize;
         let position = self.threads[index].core;
+        self.kernel_cores.list[position].coming = false;
         if self.is(ExceptionLessVariant::NonBlocking) {
             self.leave_work_queue(system, index);
         }

@@ -415,6 +415,7 @@ impl ExceptionLess {
             return Next::Continue;
         }
         self.set_timer(system);
+        self.rest_user(system);
         Next::Rest
     }
 

@@ -146,7 +146,7 @@ pub(super) struct FlexScThreads {
 impl FlexScThreads {
     /// Registers a kernel-visible thread on each core.
     pub fn new(system: &mut System, settings: &ExceptionLessSettings, size: &Size) -> FlexScThreads {
-        let home = |engine: u32| KernelCores::new(CoreId(engine as u16), 0, 0);
+        let home = |engine: u32| KernelCores::new(CoreId(engine as u16), 0, settings.kernel_cores_wait, 0);
         let engines = (0..size.engines).map(|engine| ExceptionLess::new(system, settings, size, engine, home(engine)));
         FlexScThreads { engines: engines.collect() }
     }

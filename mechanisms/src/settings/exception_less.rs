@@ -26,6 +26,19 @@ pub enum ExceptionLessVariant {
     IoUringPollOtherCore,
 }
 
+/// How a core that has no posted call to execute waits for the next, until it has waited so long that it sleeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelCoreWait {
+    /// A syscall thread looks at the pages again and again: it sees a post without an interrupt.
+    #[default]
+    Poll,
+    /// A syscall thread waits for an inter-processor interrupt, which only the kernel can send: `flexsc_wait`, or another kernel core.
+    Interrupt,
+    /// It sleeps at once, and is woken like any idle core.
+    Sleep,
+}
+
 /// Exception-less calls. Instruction counts are of straightforward code for the work described in the papers, counted by hand on its
 /// x86-64 assembly (stores of number, six arguments and status; a compare and a branch per entry scanned; and so on): guesses within a
 /// factor of two that calibration on the published batch costs can replace.
@@ -78,8 +91,11 @@ pub struct ExceptionLessSettings {
     pub signal_instructions: u32,
     /// Extra lines touched when a result that stood on the stack (fstat) lives in its own memory.
     pub stat_result_lines: u32,
-    /// Kernel cores notice posts by polling the pages (true), or sleep as soon as they find nothing (false).
-    pub kernel_cores_poll: bool,
+    /// How kernel cores without work, and the program's core while other cores execute its calls, wait.
+    pub kernel_cores_wait: KernelCoreWait,
+    /// From the sending of an inter-processor interrupt to its delivery at a core that waits for it, cycles (`kernel_cores_wait`
+    /// interrupt). Guess, by the usual measurements of some hundred to a thousand cycles; the batch of one on another core fits it.
+    pub interrupt_delivery_cycles: u32,
     /// Instructions to compare and move a queue's indices (`queues`). As many as liburing's submit and peek paths have around the entry
     /// itself, counted on their source: within a factor of two.
     pub queue_index_instructions: u32,
@@ -92,7 +108,7 @@ pub struct ExceptionLessSettings {
     /// User instructions to switch between user threads (`threads`): six callee-saved registers, stack pointer and control words out and
     /// in as in a minimal `swapcontext` without signal mask (about 25), and the ready list (about 25, a guess).
     pub switch_instructions: u32,
-    /// A kernel core that polls and finds nothing for so long goes to sleep, microseconds. Guess: no paper gives one; many times the
+    /// A core that polls, or waits for an interrupt, and finds nothing for so long goes to sleep, microseconds. Guess: no paper gives one; many times the
     /// cost of waking it, so that it sleeps only when the load has changed.
     pub kernel_core_idle_us: f64,
     /// A connection's network interrupts go to the core where its read waits, as receive flow steering does (Linux 2.6.35; in hardware
@@ -125,7 +141,8 @@ impl Default for ExceptionLessSettings {
             cancel_instructions: 20,
             signal_instructions: 400,
             stat_result_lines: 3,
-            kernel_cores_poll: true,
+            kernel_cores_wait: KernelCoreWait::Poll,
+            interrupt_delivery_cycles: 400,
             queue_index_instructions: 10,
             continuation_lines: 5,
             continuation_instructions: 60,

@@ -176,22 +176,26 @@ impl System<'_> {
 
     /// True when both tasks stand where a hand-over can take and leave them: it then needs no context switch.
     fn can_hand_over(&self, core: CoreId, leaving: TaskId, next: TaskId) -> bool {
+        let rests = |task: Option<TaskId>| task.filter(|task| self.tasks[task.index()].rests);
+        let process = |task: TaskId| self.tasks[task.index()].process;
+        let pair = rests(self.spinning_or(core, leaving)).zip(rests(self.spinning_or(core, next)));
+        self.hand_over.is_some() && pair.is_some_and(|(from, to)| process(from) == process(to))
+    }
+
+    /// The task that is on the processor when the scheduler says so: instead of the idle task the one that spins, if there is one.
+    fn spinning_or(&self, core: CoreId, task: TaskId) -> Option<TaskId> {
         let entry = &self.cores[core.index()];
-        let stands = |task: TaskId| if task == entry.idle { entry.spins } else { self.tasks[task.index()].rests };
-        let idle = leaving == entry.idle || next == entry.idle;
-        let same_process = idle || self.tasks[leaving.index()].process == self.tasks[next.index()].process;
-        self.hand_over.is_some() && same_process && stands(leaving) && stands(next)
+        if task == entry.idle { entry.spins } else { Some(task) }
     }
 
     /// The stack pointer of one task goes into its description, that of the other comes from there; the top of both stacks is touched,
-    /// and so is the core's note of who runs. A task that spins stays on the processor while nothing runs: it pays nothing.
+    /// and so is the core's note of who runs. A task that spins and goes on pays nothing.
     fn open_hand_over(&mut self, core: CoreId, leaving: TaskId, next: TaskId) {
-        let idle = self.cores[core.index()].idle;
-        let between_tasks = leaving != idle && next != idle;
-        if let Some(hand_over) = self.hand_over.filter(|_| between_tasks) {
+        let pair = self.spinning_or(core, leaving).zip(self.spinning_or(core, next)).filter(|(from, to)| from != to);
+        if let Some(((from, to), hand_over)) = pair.zip(self.hand_over) {
             let context = Context::mechanism(Mode::Kernel);
             let mut steps = vec![Action::Instructions(context, hand_over.instructions)];
-            for (task, kind) in [(leaving.0, OpKind::Store), (next.0, OpKind::Load)] {
+            for (task, kind) in [(from.0, OpKind::Store), (to.0, OpKind::Load)] {
                 steps.push(Action::Touch(context, self.bases.kernel_stack(task), kind));
                 steps.push(Action::Touch(context, self.bases.kernel_task(task), kind));
             }

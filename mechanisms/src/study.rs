@@ -28,10 +28,17 @@ pub struct Column {
     adjust: fn(&mut MechanismSettings),
 }
 
+/// Column of calls made where they stand.
+pub const SYNCHRONOUS: &str = "sync";
+/// Column of posted calls that the program's core executes in `flexsc_wait`.
+pub const SAME_CORE: &str = "exception-less, same core";
+/// Column of posted calls for which another core is interrupted.
+pub const INTERRUPTED_CORE: &str = "exception-less, interrupted core";
+
 /// All columns, in order. One whose variant does not exist is left out.
 pub const COLUMNS: &[Column] = &[
-    column("sync", "sync:recorded", 1),
-    column("exception-less, same core", "exception-less:pages", 1),
+    column(SYNCHRONOUS, "sync:recorded", 1),
+    column(SAME_CORE, "exception-less:pages", 1),
     // posting is one short call after the other: without this the program's own core would take the small batches
     Column {
         adjust: |settings| settings.exception_less.own_core_calls = 0,
@@ -43,7 +50,7 @@ pub const COLUMNS: &[Column] = &[
             settings.exception_less.own_core_calls = 0;
             settings.exception_less.kernel_cores_wait = KernelCoreWait::Interrupt;
         },
-        ..column("exception-less, interrupted core", "exception-less:pages", 2)
+        ..column(INTERRUPTED_CORE, "exception-less:pages", 2)
     },
     column("script multi-call", "batched-script:multi-call", 1),
     column("script", "batched-script:script", 1),
@@ -54,6 +61,26 @@ pub const COLUMNS: &[Column] = &[
     elevated("elevated, protocol", Some(Cut::Protocol), |settings| settings.elevated_shortcut.depth = Depth::Protocol),
     column("elevated, INT3 probe", "elevated-shortcut:int3", 1),
 ];
+
+impl Column {
+    /// A column by name.
+    pub fn from_name(name: &str) -> Option<&'static Column> {
+        COLUMNS.iter().find(|column| column.name == name)
+    }
+
+    /// What its simulations of so many calls at a time run under; the way of issuing is still to be applied.
+    pub fn settings(&self, call: CallNumber, calls: u64, settings: &Settings) -> Settings {
+        let mut own = settings.clone();
+        own.run.cores = self.cores;
+        if own.run.requests == 0 {
+            own.run.requests = (CALLS_MEASURED / calls.max(1)).max(1);
+        }
+        // such a loop has no event library: it looks at the status of its entries, and nothing is called back
+        own.mechanism.exception_less.no_callback = vec![call.name().to_owned()];
+        (self.adjust)(&mut own.mechanism);
+        own
+    }
+}
 
 const fn column(name: &'static str, way: &'static str, cores: u32) -> Column {
     Column { name, way, cores, needs: None, adjust: |_| {} }
@@ -197,15 +224,8 @@ fn applies(column: &Column, call: CallLoop, workload: &Workload, notes: &mut Vec
 }
 
 fn one(point: &Simulation, settings: &Settings) -> Result<Sample, ExperimentError> {
-    let mut own = settings.clone();
-    own.run.cores = point.column.cores;
-    if own.run.requests == 0 {
-        own.run.requests = (CALLS_MEASURED / calls_of(point.workload)).max(1);
-    }
-    // such a loop has no event library: it looks at the status of its entries, and nothing is called back
-    own.mechanism.exception_less.no_callback = vec![point.call.name().to_owned()];
+    let mut own = point.column.settings(point.call, calls_of(point.workload), settings);
     point.way.apply(&mut own.mechanism);
-    (point.column.adjust)(&mut own.mechanism);
     let sample = simulate(point.workload, &own, point.way.mechanism, point.seed);
     sample.map_err(|source| ExperimentError::Simulation { mechanism: point.way.name(), seed: point.seed, source })
 }

@@ -2,6 +2,7 @@
 
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
+use mechanisms::settings::KernelCoreWait;
 use mechanisms::simulate::{Sample, assemble, simulate};
 use mechanisms::variants::Way;
 use os_model::action::Slot;
@@ -328,4 +329,40 @@ fn flexsc_wait_hands_over_without_the_scheduler() {
 fn a_call_that_blocks_still_switches_context() {
     let sample = run(&keep_alive(), &settings(1, 1));
     assert!(sample.context_switches >= sample.replies, "{} for {} replies", sample.context_switches, sample.replies);
+}
+
+/// Posted null calls on two cores, none of which the program's own core executes.
+fn on_the_other_core(wait: KernelCoreWait) -> Sample {
+    let workload = traces::call_loop::CallLoop::null(8).load().unwrap();
+    let mut settings = settings(2, 1);
+    settings.mechanism.exception_less.own_core_calls = 0;
+    settings.mechanism.exception_less.kernel_cores_wait = wait;
+    run(&workload, &settings)
+}
+
+/// A core that polls answers soonest, one that must be interrupted later, one that sleeps last.
+#[test]
+fn how_a_kernel_core_waits_decides_how_soon_it_answers() {
+    let waits = [KernelCoreWait::Poll, KernelCoreWait::Interrupt, KernelCoreWait::Sleep];
+    let [poll, interrupt, sleep] = waits.map(on_the_other_core);
+    for sample in [&poll, &interrupt, &sleep] {
+        assert_eq!(occurred(sample, "calls executed on the program's core"), 0);
+    }
+    assert!(poll.window_cycles < interrupt.window_cycles && interrupt.window_cycles < sleep.window_cycles);
+    assert_eq!(occurred(&poll, "inter-processor interrupts"), 0);
+    let interrupts = occurred(&interrupt, "inter-processor interrupts");
+    assert!(interrupts.abs_diff(2 * interrupt.replies) <= 4, "one for the kernel core and one back, for each batch: {interrupts}");
+    assert!(sleep.context_switches >= 2 * sleep.replies, "{} context switches", sleep.context_switches);
+}
+
+/// A post that a started core is about to take wakes nobody else.
+#[test]
+fn one_page_with_work_starts_one_core() {
+    let sample = on_the_other_core(KernelCoreWait::Poll);
+    let workload = traces::call_loop::CallLoop::null(8).load().unwrap();
+    let mut settings = settings(4, 1);
+    settings.mechanism.exception_less.own_core_calls = 0;
+    let four = run(&workload, &settings);
+    let active = |sample: &Sample| occurred(sample, "kernel core cycles active") as f64 / sample.replies as f64;
+    assert!(active(&four) < 1.1 * active(&sample), "{} cycles on four cores, {} on two", active(&four), active(&sample));
 }

@@ -43,7 +43,7 @@ pub const ENTRIES: &[Entry] = &[
     model("A03 A04", rows::frequency::dominant),
     model("FR-2000 FR-3000 FR-4000 FR-5000 FR-6000 FR-8000 FR-10000 FR-15000 FR-16000", rows::recovery::ipc),
     model("FT1-stat-cycles FT1-stat-l1i FT1-stat-l1d FT1-stat-dtlb FT1-stat-l2 FT1-stat-l3 FT1-pread-cycles FT1-pread-l1i FT1-pread-l1d FT1-pread-dtlb FT1-pread-l2 FT1-pread-l3 FT1-pwrite-cycles FT1-pwrite-l1i FT1-pwrite-l1d FT1-pwrite-dtlb FT1-pwrite-l2 FT1-pwrite-l3 FT1-openclose-cycles FT1-openclose-l1i FT1-openclose-l1d FT1-openclose-dtlb FT1-openclose-l2 FT1-openclose-l3", rows::call_footprint::footprint),
-    not_predicted("D03 FB-1 FB-4 FB-32 FBR-1 FBR-8 FBR-64", "no evaluator of null-call batches"),
+    model("D03 FB-1 FB-4 FB-32 FBR-1 FBR-8 FBR-64", rows::batches::null_call),
     not_predicted("A20 A21 A22 A23 A24 A25 A26-1 A26-2 A27-1 A27-2 A28-i A28-d A29 A30 A31", "no partly open clients"),
     model("AP-sync", rows::threads::apache_synchronous),
     model("A33-t A33-l", rows::threads::apache),

@@ -53,9 +53,11 @@ pub struct ExceptionLessSettings {
     pub scan_instructions: u32,
     /// User instructions from a completed entry to its callback.
     pub callback_instructions: u32,
-    /// Kernel instructions from a submitted entry to its handler (lookup of the call, arguments into registers).
+    /// Kernel instructions from a submitted entry to its handler: status compared (3), number bounded and looked up (6), six arguments
+    /// loaded, status busy, the call, cursor and loop (5).
     pub dispatch_instructions: u32,
-    /// Kernel instructions from the handler's return to the entry's status.
+    /// Kernel instructions from the handler's return to the entry's status: result and status stored, the map of calls in progress,
+    /// loop.
     pub complete_instructions: u32,
     /// Kernel instructions of `flexsc_register` per syscall thread that it clones. Guess: `copy_process` without a new address space
     /// and `wake_up_new_task` are several thousand instructions.
@@ -126,8 +128,8 @@ impl Default for ExceptionLessSettings {
             post_instructions: 24,
             scan_instructions: 5,
             callback_instructions: 60,
-            dispatch_instructions: 40,
-            complete_instructions: 15,
+            dispatch_instructions: 20,
+            complete_instructions: 10,
             register_thread_instructions: 6_000,
             hands_over: true,
             hand_over_instructions: 24,

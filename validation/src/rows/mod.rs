@@ -1,6 +1,7 @@
 //! Evaluators: one file for each group of published rows that are read from the same experiments. An evaluator never reads the
 //! published value.
 
+pub mod batches;
 pub mod call_footprint;
 pub mod frequency;
 pub mod memcached;

@@ -1,4 +1,4 @@
-//! The one place where errors become messages and exit codes: 2 for what the user can change, 3 for a simulation that failed, 130 for
+//! The one place where errors become messages and exit codes: 1 for a finding, 2 for what the user can change, 3 for a simulation that failed, 130 for
 //! an interruption; a closed pipe is a quiet success.
 
 use crate::cancel::{self, Interrupted};
@@ -11,8 +11,14 @@ use mechanisms::simulate::SimulationError;
 use std::io;
 use std::process::ExitCode;
 
+const FINDING: u8 = 1;
 const USAGE: u8 = 2;
 const SIMULATION: u8 = 3;
+
+/// The work is done and its result shown; what it found is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Finding(pub String);
 
 /// Prints help, version or a usage error as clap has made it.
 pub fn usage(error: &clap::Error) -> ExitCode {
@@ -37,6 +43,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
             return 0;
+        }
+        if cause.is::<Finding>() {
+            return FINDING;
         }
         if cause.is::<Interrupted>() {
             return cancel::EXIT_CODE;
@@ -83,6 +92,7 @@ mod tests {
         let closed = || Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(code_of(&closed().context("writing").unwrap_err()), 0);
         assert_eq!(code_of(&anyhow::Error::new(Interrupted)), 130);
+        assert_eq!(code_of(&anyhow::Error::new(Finding("no longer within tolerance: A13".into()))), 1);
         assert_eq!(code_of(&anyhow::Error::new(ExperimentError::Cancelled)), 130);
         assert_eq!(code_of(&anyhow::Error::new(ExperimentError::Empty)), 2);
         assert_eq!(code_of(&anyhow::anyhow!("anything")), 2);

@@ -28,8 +28,10 @@ pub struct Line {
 const WIDTH: u32 = 900;
 const HEIGHT: u32 = 520;
 const LEGEND_WIDTH: u32 = 240;
-const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(40, 40, 40);
+/// Family of all texts.
+pub(crate) const FONT: &str = "sans-serif";
+/// Colour of texts.
+pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
 
 /// Colours that people with any colour vision can tell apart (Okabe and Ito), without the yellow that is too pale for lines.
 const COLORS: [RGBColor; 7] = [
@@ -43,9 +45,10 @@ const COLORS: [RGBColor; 7] = [
 ];
 
 /// Lengths of dash and gap in pixels; a gap of 0 is a solid line.
-const DASHES: [(u32, u32); 4] = [(1, 0), (8, 4), (2, 3), (14, 6)];
+pub(crate) const DASHES: [(u32, u32); 4] = [(1, 0), (8, 4), (2, 3), (14, 6)];
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+/// Where something is drawn.
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Plane<'a> = Cartesian2d<RangedCoordf64, LogCoord<f64>>;
 
 /// Draws the chart.
@@ -101,7 +104,8 @@ fn draw(chart: &Chart, root: &Area) -> Result<()> {
     Ok(())
 }
 
-fn color(index: usize) -> RGBColor {
+/// Colour of a series.
+pub(crate) fn color(index: usize) -> RGBColor {
     COLORS[index % COLORS.len()]
 }
 
@@ -121,7 +125,7 @@ fn add_line<'a>(plane: &mut ChartContext<'a, SVGBackend, Plane<'a>>, index: usiz
 }
 
 /// Corners of the marker of a series around its point: square, triangle, diamond, triangle on its tip, hourglass.
-fn corners(index: usize) -> Vec<(i32, i32)> {
+pub(crate) fn corners(index: usize) -> Vec<(i32, i32)> {
     match index % 5 {
         0 => vec![(-4, -4), (4, -4), (4, 4), (-4, 4)],
         1 => vec![(0, -5), (5, 4), (-5, 4)],
@@ -135,7 +139,8 @@ fn marker(index: usize) -> Polygon<(i32, i32)> {
     Polygon::new(corners(index), color(index).filled())
 }
 
-fn legend(area: &Area, index: usize, name: &str) -> Result<()> {
+/// One line of a legend.
+pub(crate) fn legend(area: &Area, index: usize, name: &str) -> Result<()> {
     let (x, y) = (8, 40 + 24 * index as i32);
     let style = color(index).stroke_width(2);
     let (dash, gap) = DASHES[index % DASHES.len()];

@@ -23,12 +23,20 @@ pub struct Recipe {
     pub kernel_permille: u32,
     /// Base CPI of the program's own code, where the workload has one of its own.
     pub base_cpi_permille: u32,
+    /// Readiness as recorded: as many requests in flight, and as many events from a readiness call at most.
+    pub recorded_readiness: bool,
 }
 
 impl Recipe {
     /// The workload as it is.
     pub fn new(name: &str) -> Recipe {
-        Recipe { name: name.into(), user_permille: UNCHANGED, kernel_permille: UNCHANGED, base_cpi_permille: UNCHANGED }
+        Recipe {
+            name: name.into(),
+            user_permille: UNCHANGED,
+            kernel_permille: UNCHANGED,
+            base_cpi_permille: UNCHANGED,
+            recorded_readiness: false,
+        }
     }
 
     /// The workload as it runs under `kernel`.
@@ -44,6 +52,11 @@ impl Recipe {
         let mut workload = under_kernel(&workload, &kernel).into_owned();
         let base_cpi = |milli: u32| (u64::from(milli) * u64::from(self.base_cpi_permille) / 1000) as u32;
         workload.user_base_cpi_milli = workload.user_base_cpi_milli.map(base_cpi);
+        if let Some(wait) = workload.wait.as_mut().filter(|_| self.recorded_readiness) {
+            let events: u64 = wait.user_events.iter().map(|events| u64::from(*events)).sum();
+            let calls = wait.user_events.len().max(1) as u64;
+            wait.max_events = ((events + calls / 2) / calls).max(1) as u32;
+        }
         Ok(workload)
     }
 

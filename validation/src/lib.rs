@@ -1,13 +1,19 @@
 //! Predicted beside published and measured results. The list of known deviations is `DEVIATIONS.md` of this crate.
 
+pub mod ablation;
+pub mod baseline;
 pub mod conditions;
+pub mod figures;
 pub mod lab;
 pub mod outcome;
+pub mod papers;
 pub mod published;
 pub mod registry;
 pub mod rows;
+pub mod sensitivity;
 pub mod server_run;
 pub mod tolerance;
+pub mod verdict;
 
 /// The known deviations, as shipped with the program.
 pub const DEVIATIONS: &str = include_str!("../DEVIATIONS.md");

@@ -85,6 +85,9 @@ impl Experiment for ServerRun {
     fn run(&self, supplies: &Supplies, seed: u64) -> Result<Measured, Failure> {
         let workload = supplies.workload(&self.conditions.workload, &self.conditions.settings.kernel)?;
         let mut settings = self.conditions.settings.clone();
+        if self.conditions.workload.recorded_readiness {
+            settings.run.connections = workload.connections.max(1);
+        }
         let way = self.way.resolved(&workload, &settings.mechanism);
         way.apply(&mut settings.mechanism);
         settings.validate()?;

@@ -17,6 +17,19 @@ pub enum Tolerance {
     Range,
 }
 
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Tolerance::None => Ok(()),
+            Tolerance::Relative(fraction) => write!(formatter, "± {} %", sim_core::digits::rounded(fraction * 100.0)),
+            Tolerance::Absolute(slack) => write!(formatter, "± {slack}"),
+            Tolerance::Factor(factor) => write!(formatter, "factor {factor}"),
+            Tolerance::AtMost(most) => write!(formatter, "at most {most}"),
+            Tolerance::Range => write!(formatter, "in range"),
+        }
+    }
+}
+
 /// A tolerance that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

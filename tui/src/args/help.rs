@@ -53,6 +53,17 @@ Examples:
 The times are elapsed time per call of a loop, with the loop's own recorded user work. A batch is what one run of the loop issues \
 without depending on a result: a synchronous program gains nothing from it.";
 
+/// `validate papers`.
+pub const VALIDATE_PAPERS: &str = "\
+Uses of a row: INPUT goes into the model, CAL may be fitted, PRED is never fitted to and is what counts, SANITY is only shown. \
+Exit code 1 when a row that held in the baseline that comes with the program no longer holds.
+
+Examples:
+  ringscope validate papers                          all rows, with a summary of the predictions
+  ringscope validate papers --only A13,A17,S1        some rows
+  ringscope validate papers -o report.html           also the papers' figures with the model's points
+  ringscope validate papers --ablation no-pollution  which rows hold without pollution";
+
 /// `replay`.
 pub const REPLAY: &str = "\
 Nothing is reordered, renamed or scheduled: references and misses of exactly this trace, per structure and mode.

@@ -4,10 +4,12 @@ mod canonical;
 mod experiment;
 mod help;
 mod study;
+mod validate;
 
 pub use canonical::canonical_command;
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
 pub use study::{NullCallArguments, StudyCommand};
+pub use validate::{AblationChoice, PapersArguments, ValidateCommand};
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -72,6 +74,12 @@ pub enum Command {
         /// Which one.
         #[command(subcommand)]
         command: StudyCommand,
+    },
+    /// Predicted beside published: how far off the model is
+    Validate {
+        /// What to compare with.
+        #[command(subcommand)]
+        command: ValidateCommand,
     },
     /// Send a capture or a lackey memory trace straight through the caches and TLBs
     #[command(after_long_help = help::REPLAY)]

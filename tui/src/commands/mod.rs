@@ -11,6 +11,7 @@ mod run;
 mod script;
 mod study;
 mod trace;
+mod validate;
 
 use crate::args::{self, Arguments, Command, ExperimentOptions};
 use crate::config::{Configuration, Inputs, resolve};
@@ -20,6 +21,7 @@ use anyhow::{Result, bail};
 use mechanisms::variants::{self, Way};
 use sim_core::report::{HostTiming, RunReport};
 use std::path::{Path, PathBuf};
+pub use validate::Report;
 
 /// Runs the command.
 ///
@@ -30,6 +32,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Compare(options) => compare::compare(options, terminal),
         Command::Run(options) => run::run(options, terminal),
         Command::Study { command } => study::study(command, terminal),
+        Command::Validate { command } => validate::validate(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),
         Command::Import(options) => import::import(options, terminal),
         Command::Trace { command } => trace::trace(command),

@@ -1,9 +1,12 @@
 //! Results for people: tables that fit the terminal, a hundred and twenty columns when piped.
 
 mod comparison;
+pub mod figure;
+pub mod page;
 mod replay;
 mod run;
 mod table;
+pub mod validation;
 mod words;
 mod workload;
 

@@ -4,6 +4,7 @@
 pub mod batches;
 pub mod call_footprint;
 pub mod frequency;
+pub mod drawn;
 pub mod memcached;
 pub mod nginx;
 pub mod recovery;

@@ -7,6 +7,8 @@ use crate::rows::sweep::{self, Point, largest_gain, powers_of_two, wins_from};
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent};
 use os_model::connection::AcceptSharing;
 
+/// Cores of figures 7 and 8.
+pub const CORES: [u32; 2] = [1, 2];
 /// Connections of figure 8.
 pub const CONNECTIONS: u32 = 256;
 /// Connections of figure 7 at most.

@@ -1,0 +1,54 @@
+//! Arguments of `ringscope validate`.
+
+use super::help;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// `ringscope validate`.
+#[derive(Debug, Subcommand)]
+pub enum ValidateCommand {
+    /// Every published result beside what the model gives
+    #[command(after_long_help = help::VALIDATE_PAPERS)]
+    Papers(PapersArguments),
+}
+
+/// `ringscope validate papers`.
+#[derive(Debug, Args)]
+pub struct PapersArguments {
+    /// Only these rows: identifiers, groups (`FX-5K`), papers (`lua-syscall`) or uses (`PRED`), separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// List the rows and how each is answered; nothing is simulated
+    #[arg(long)]
+    pub list: bool,
+    /// Seeds of each experiment
+    #[arg(long, value_name = "NUMBER", default_value_t = validation::papers::DEFAULT_REPS, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub reps: u32,
+    /// Take something out of the model and see which rows still hold
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub ablation: Option<AblationChoice>,
+    /// Vary parameters of the model one by one and show the three that move each prediction most (takes long)
+    #[arg(long, conflicts_with = "ablation")]
+    pub sensitivity: bool,
+    /// Write the rows that hold now as a baseline
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["ablation", "only"])]
+    pub update_baseline: Option<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Also write the result to a file: .json, .csv or, with all figures, .html (may be repeated)
+    #[arg(short, long, value_name = "FILE.{json,csv,html}")]
+    pub output: Vec<PathBuf>,
+    /// Host threads; 0: all
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// What can be taken out of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AblationChoice {
+    /// Caches, TLBs and branch tables of their own for each mode: neither displaces the other's
+    NoPollution,
+    /// Requests in flight and events per readiness call as recorded, behind clients and a network that answer at once
+    RecordedReadiness,
+}

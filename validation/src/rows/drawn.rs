@@ -1,0 +1,317 @@
+//! Panels of the figures: the same experiments as the rows, curve by curve.
+
+use crate::figures::{Axis, Curve, Mark, Panel, Published};
+use crate::lab::{Lab, Stop};
+use crate::outcome::Predicted;
+use crate::registry::{Answer, answer};
+use crate::rows::sweep::Point;
+use crate::rows::{memcached, nginx, services, sweep};
+use crate::server_run::{EXCEPTION_LESS, Measured, estimate, ratio};
+use cpu_model::Structure;
+use sim_core::estimate::Estimate;
+use sim_core::ids::Mode;
+
+type Panels = Result<Vec<Panel>, Stop>;
+
+/// A row of the table and where its value stands on the horizontal axis.
+type At<'a> = (&'a str, f64);
+
+/// The predictions of rows as one curve. Rows that the model does not answer leave gaps.
+fn predicted(lab: &Lab, published: &Published, name: &str, rows: &[At]) -> Result<Curve, Stop> {
+    let mut points = Vec::new();
+    for (id, x) in rows {
+        let (Some(row), Some(Answer::Model(evaluate))) = (published.row(id), answer(id)) else { continue };
+        match evaluate(lab, row) {
+            Ok(outcome) => match outcome.value {
+                Predicted::Each(each) => points.extend(each.into_iter().map(|one| (*x, one.1))),
+                value => points.extend(value.estimate().map(|estimate| (*x, estimate))),
+            },
+            Err(Stop::Pending) => return Err(Stop::Pending),
+            // the row's own line says what failed
+            Err(Stop::Failed(_)) => {}
+        }
+    }
+    Ok(Curve { name: name.into(), points })
+}
+
+fn marks(published: &Published, rows: &[At]) -> Vec<Mark> {
+    rows.iter().filter_map(|(id, x)| published.point(id, *x)).collect()
+}
+
+/// Figure 1 and the losses of OSDI'10.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn ipc_loss(lab: &Lab, published: &Published) -> Panels {
+    let total = [("FX-1K-total", 1000.0), ("FX-5K-total", 5000.0), ("FX-20K-total", 20_000.0), ("FX-100K-total", 100_000.0)];
+    let direct = [("FX-1K-direct", 1000.0), ("FX-5K-direct", 5000.0), ("FX-20K-direct", 20_000.0), ("FX-100K-direct", 100_000.0)];
+    let curves = [
+        predicted(lab, published, "with pwrite: direct and indirect", &total),
+        predicted(lab, published, "with a null call: direct", &direct),
+    ];
+    Ok(vec![Panel {
+        title: "user IPC lost".into(),
+        x: Axis::doublings("user instructions between calls"),
+        y: Axis::linear("loss of user IPC, %"),
+        curves: curves.into_iter().collect::<Result<_, _>>()?,
+        marks: [marks(published, &total), marks(published, &direct)].concat(),
+    }])
+}
+
+/// The recovery of user IPC after a call.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn recovery(lab: &Lab, published: &Published) -> Panels {
+    let rows =
+        [2000, 3000, 4000, 5000, 6000, 8000, 10_000, 15_000, 16_000].map(|cycles| (format!("FR-{cycles}"), f64::from(cycles)));
+    let rows: Vec<At> = rows.iter().map(|(id, x)| (id.as_str(), *x)).collect();
+    Ok(vec![Panel {
+        title: "after one pwrite".into(),
+        x: Axis::linear("cycles; the call returns at 1,000"),
+        y: Axis::linear("user instructions per cycle"),
+        curves: vec![predicted(lab, published, "predicted", &rows)?],
+        marks: marks(published, &rows),
+    }])
+}
+
+/// The batch curves.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn batches(lab: &Lab, published: &Published) -> Panels {
+    let same = [("FB-1", 1.0), ("FB-4", 4.0), ("FB-32", 32.0)];
+    let other = [("FBR-1", 1.0), ("FBR-8", 8.0), ("FBR-64", 64.0)];
+    let sync = [("D03", 1.0)];
+    let curves = [
+        predicted(lab, published, "synchronous", &sync),
+        predicted(lab, published, "same core", &same),
+        predicted(lab, published, "another core", &other),
+    ];
+    Ok(vec![Panel {
+        title: "exception-less getpid".into(),
+        x: Axis::doublings("calls in a batch"),
+        y: Axis { label: "time per call, ns".into(), scale: crate::figures::Scale::PowersOfTwo },
+        curves: curves.into_iter().collect::<Result<_, _>>()?,
+        marks: [marks(published, &sync), marks(published, &same), marks(published, &other)].concat(),
+    }])
+}
+
+fn throughput_curves(points: &[Point], suffix: &str) -> Vec<Curve> {
+    let rate = |runs: &[Measured]| estimate(runs, |run| run.throughput_rps / 1000.0);
+    let curve = |name: &str, of: fn(&Point) -> &[Measured]| Curve {
+        name: format!("{name}{suffix}"),
+        points: points.iter().map(|point| (f64::from(point.connections), rate(of(point)))).collect(),
+    };
+    vec![curve("synchronous", |point| &point.base), curve("exception-less", |point| &point.own)]
+}
+
+fn gain_curve(points: &[Point], name: String) -> Curve {
+    Curve { name, points: points.iter().map(|point| (f64::from(point.connections), point.gain())).collect() }
+}
+
+fn connections() -> Axis {
+    Axis::doublings("connections")
+}
+
+/// Throughput of each number of cores, and the gains in a panel of their own.
+fn throughput(cores: &[u32], sweeps: &[Vec<Point>], gains: Vec<Mark>) -> Vec<Panel> {
+    let named = |cores: u32| if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+    let mut panels: Vec<Panel> = cores
+        .iter()
+        .zip(sweeps)
+        .map(|(cores, points)| Panel {
+            title: named(*cores),
+            x: connections(),
+            y: Axis::linear("throughput, 1,000 requests/s"),
+            curves: throughput_curves(points, ""),
+            marks: Vec::new(),
+        })
+        .collect();
+    panels.push(Panel {
+        title: "gain".into(),
+        x: connections(),
+        y: Axis::linear("throughput gain, %"),
+        curves: cores.iter().zip(sweeps).map(|(cores, points)| gain_curve(points, named(*cores))).collect(),
+        marks: gains,
+    });
+    panels
+}
+
+/// Figure 5.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn memcached_throughput(lab: &Lab, published: &Published) -> Panels {
+    let asked = memcached::CORES.map(|cores| memcached::figure_5(lab, cores));
+    let sweeps = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let marks = [published.at("A06"), published.band("A07")].into_iter().flatten().collect();
+    Ok(throughput(&memcached::CORES, &sweeps, marks))
+}
+
+/// Figure 7.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn nginx_throughput(lab: &Lab, published: &Published) -> Panels {
+    let asked = nginx::CORES.map(|cores| nginx::figure_7(lab, cores));
+    let sweeps = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let at = f64::from(nginx::CONNECTIONS);
+    let marks = [published.point("A13", at), published.at("A14"), published.band("A15")].into_iter().flatten().collect();
+    Ok(throughput(&nginx::CORES, &sweeps, marks))
+}
+
+/// Metrics that figures 6 and 10 show, relative to synchronous calls.
+const COUNTERS: [(&str, Option<Structure>); 6] = [
+    ("CPI", None),
+    ("L1I", Some(Structure::L1i)),
+    ("L1D", Some(Structure::L1d)),
+    ("L2", Some(Structure::L2)),
+    ("L3", Some(Structure::L3)),
+    ("DTLB", Some(Structure::Dtlb)),
+];
+
+/// One panel for each mode: CPI and misses per instruction relative to synchronous calls.
+fn counters(points: &[(u32, Point)], marks: impl Fn(Mode) -> Vec<Mark>) -> Vec<Panel> {
+    let value = |point: &Point, structure: Option<Structure>, mode: Mode| -> Estimate {
+        ratio(&point.own, &point.base, |run| structure.map_or_else(|| run.cpi(mode), |structure| run.mpki(structure, mode)))
+    };
+    let panel = |mode: Mode| Panel {
+        title: format!("{} mode", if mode == Mode::User { "user" } else { "kernel" }),
+        x: Axis::names("CPI, and misses per instruction", COUNTERS.map(|counter| counter.0)),
+        y: Axis::linear("relative to synchronous calls"),
+        curves: points
+            .iter()
+            .map(|(cores, point)| Curve {
+                name: format!("{cores} core{}", if *cores == 1 { "" } else { "s" }),
+                points: COUNTERS.iter().enumerate().map(|(x, counter)| (x as f64, value(point, counter.1, mode))).collect(),
+            })
+            .collect(),
+        marks: marks(mode),
+    };
+    Mode::ALL.into_iter().map(panel).collect()
+}
+
+/// Figure 6: published changes of CPI are marked as ratios.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn memcached_counters(lab: &Lab, published: &Published) -> Panels {
+    let asked = [1, 4].map(|cores| {
+        let point =
+            memcached::server().and_then(|server| sweep::pair(lab, &server.cores(cores), EXCEPTION_LESS, memcached::CONNECTIONS));
+        point.map(|point| (cores, point))
+    });
+    let points = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let marks = |mode: Mode| match mode {
+        Mode::User => ["A09", "A10"].iter().filter_map(|id| as_ratio(published.point(id, 0.0)?)).collect(),
+        Mode::Kernel => Vec::new(),
+    };
+    Ok(counters(&points, marks))
+}
+
+/// A published change in percent as the ratio that it says.
+fn as_ratio(mark: Mark) -> Option<Mark> {
+    use crate::figures::Place::Point;
+    let ratio = |percent: f64| 1.0 + percent / 100.0;
+    match mark.place {
+        Point { x, y, low, high } => Some(Mark { place: Point { x, y: ratio(y), low: ratio(low), high: ratio(high) }, ..mark }),
+        _ => None,
+    }
+}
+
+/// Figure 8.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn nginx_latency(lab: &Lab, published: &Published) -> Panels {
+    let asked = nginx::CORES.map(|cores| nginx::figure_8(lab, cores));
+    let points = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let latency = |runs: &[Measured]| estimate(runs, |run| run.latency_mean_us / 1000.0);
+    let curve = |name: &str, of: fn(&Point) -> &[Measured]| Curve {
+        name: name.into(),
+        points: points.iter().enumerate().map(|(x, point)| (x as f64, latency(of(point)))).collect(),
+    };
+    let cores = || Axis::names("cores", nginx::CORES.map(|cores| cores.to_string()));
+    let change = Curve {
+        name: "exception-less against synchronous".into(),
+        points: points.iter().enumerate().map(|(x, point)| (x as f64, point.latency_change())).collect(),
+    };
+    Ok(vec![
+        Panel {
+            title: "mean latency".into(),
+            x: cores(),
+            y: Axis::linear("mean latency, ms"),
+            curves: vec![curve("synchronous", |point| &point.base), curve("exception-less", |point| &point.own)],
+            marks: Vec::new(),
+        },
+        Panel {
+            title: "change".into(),
+            x: cores(),
+            y: Axis::linear("change of mean latency, %"),
+            curves: vec![change],
+            marks: marks(published, &[("A17", 0.0), ("A18", 1.0)]),
+        },
+    ])
+}
+
+/// Figure 9: what was read off the published curves.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn httperf(lab: &Lab, published: &Published) -> Panels {
+    let rates = [("A20", 0.0), ("A21", 1.0), ("A23", 2.0)];
+    let gains = [("A22", 0.0), ("A25", 1.0)];
+    Ok(vec![
+        Panel {
+            title: "largest throughput".into(),
+            x: Axis::names("", ["synchronous, 1 core", "exception-less, 1 core", "synchronous, 2 cores"]),
+            y: Axis::linear("requests/s"),
+            curves: vec![predicted(lab, published, "predicted", &rates)?],
+            marks: marks(published, &rates),
+        },
+        Panel {
+            title: "gain".into(),
+            x: Axis::names("cores", ["1", "2"]),
+            y: Axis::linear("throughput gain, %"),
+            curves: vec![predicted(lab, published, "predicted", &gains)?],
+            marks: marks(published, &gains),
+        },
+    ])
+}
+
+/// Figure 10: the ratios that the text gives.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn httperf_counters(lab: &Lab, published: &Published) -> Panels {
+    let names = ["user IPC, 1 core", "user IPC, 2", "kernel IPC, 1", "kernel IPC, 2", "L1I", "L1D", "L2"];
+    let rows: Vec<At> = ["A26-1", "A26-2", "A27-1", "A27-2", "A28-i", "A28-d", "A29"]
+        .into_iter()
+        .enumerate()
+        .map(|(x, id)| (id, x as f64))
+        .collect();
+    Ok(vec![Panel {
+        title: "counters".into(),
+        x: Axis::names("", names),
+        y: Axis::linear("relative to synchronous calls"),
+        curves: vec![predicted(lab, published, "predicted", &rows)?],
+        marks: marks(published, &rows),
+    }])
+}
+
+/// lua_syscall's figure: throughput and response time, as changes.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn lua_syscall(lab: &Lab, published: &Published) -> Panels {
+    let point = services::lua_syscall(lab)?;
+    let points = vec![(0.0, point.gain()), (1.0, point.latency_change())];
+    Ok(vec![Panel {
+        title: "batched script against synchronous calls".into(),
+        x: Axis::names("", ["throughput", "mean response time"]),
+        y: Axis::linear("change, %"),
+        curves: vec![Curve { name: "batched script".into(), points }],
+        marks: marks(published, &[("S1-t", 0.0), ("S1-l", 1.0)]),
+    }])
+}

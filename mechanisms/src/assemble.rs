@@ -109,7 +109,7 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         core_split: samples.first().map(|sample| split(&sample.split, settings)).unwrap_or_default(),
         mechanism_memory_bytes: samples.first().map_or(0, |sample| sample.memory_bytes),
         occurrences: occurrences(samples, &totals),
-        window: Some(window(samples)),
+        window: Some(window(samples, settings.run.warm_up_batches)),
         notes: notes(way, settings, samples),
         ..RunReport::default()
     }
@@ -257,10 +257,12 @@ fn split(cumulated: &[Split], settings: &Settings) -> Vec<CoreWindow> {
     windows
 }
 
-fn window(samples: &[Sample]) -> Window {
+fn window(samples: &[Sample], batches: u32) -> Window {
     Window {
-        opened_by: "at least two requests of each connection (40 batches of one request a connection at most), then two batches in a row within 3 % of each other, at most ten batches"
-            .into(),
+        opened_by: format!(
+            "at least two requests of each connection (40 batches of one request a connection at most), then two batches in a row \
+             within 3 % of each other, at most {batches} batches"
+        ),
         warm_up_requests: samples.iter().map(|sample| sample.warm_up_replies).sum(),
         warm_up_cycles: samples.iter().map(|sample| sample.warm_up_cycles).sum(),
         measured_cycles: samples.iter().map(|sample| sample.window_cycles).sum(),

@@ -32,6 +32,9 @@ pub struct RunSettings {
     pub reps: u32,
     /// Measured requests per repetition; 0: the default for the program.
     pub requests: u64,
+    /// Warm-up batches at most, once every connection has had its replies: the window opens earlier when two in a row take the same
+    /// time.
+    pub warm_up_batches: u32,
     /// Shadow of each mode alone.
     pub shadow: ShadowSetting,
     /// The evictor ledger (off only for speed comparisons: indirect cost needs it).
@@ -48,6 +51,7 @@ impl Default for RunSettings {
             seed: 1,
             reps: 0,
             requests: 0,
+            warm_up_batches: 10,
             shadow: ShadowSetting::Off,
             ledger: true,
             exposure_range: true,
@@ -129,6 +133,9 @@ impl Settings {
         }
         if self.run.connections == 0 || self.run.connections > MOST_CONNECTIONS {
             return run("connections", "must lie in 1..=16384");
+        }
+        if !(1..=1000).contains(&self.run.warm_up_batches) {
+            return run("warm_up_batches", "must lie in 1..=1000");
         }
         if self.run.reps > 1000 {
             return run("reps", "must lie in 0..=1000 (0: as many as the interval needs)");

@@ -260,7 +260,7 @@ fn measure<'a>(
     let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
     let requests = if run.requests == 0 { default_requests(workload, &settings.clients, connections) } else { run.requests };
-    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections)?;
+    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections, run.warm_up_batches)?;
     system.open_window();
     let warm_up_cycles = system.stats.window_start();
     let mut split = Vec::new();
@@ -296,11 +296,11 @@ fn use_so_far(system: &System) -> Split {
 /// ever.
 const MOST_UNEVEN_BATCHES: u32 = 40;
 
-/// Warm-up: at least two requests of each connection, then until two batches in a row take the same time within 3 %, at most ten
-/// batches. A mechanism can serve some requests at the cost of others (stores that wait while the softirq answers): its window opens
+/// Warm-up: at least two requests of each connection, then until two batches in a row take the same time within 3 %, at most
+/// `most_batches`. A mechanism can serve some requests at the cost of others (stores that wait while the softirq answers): its window opens
 /// only when those that wait longest hold up as many connections as they will in the long run.
 /// A sequential program whose one run is longer than a batch is warm after its first two runs.
-fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32) -> Result<u64, SimulationError> {
+fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32, most_batches: u32) -> Result<u64, SimulationError> {
     let sequential = system.workload.program == Program::Sequential;
     let batch = if sequential { sequential_runs(system.workload) } else { u64::from(connections).max(60) };
     let long_runs = sequential && batch == 1;
@@ -318,7 +318,7 @@ fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32) -> Re
         target = fill_with_connections(system, driver, target, batch)?;
     }
     let mut last: Option<Cycles> = None;
-    let most = if long_runs { 1 } else { 10 };
+    let most = if long_runs { 1 } else { most_batches };
     for _ in 0..most {
         let before = system.now();
         target += batch;

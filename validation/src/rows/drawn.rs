@@ -4,7 +4,7 @@ use crate::figures::{Axis, Curve, Mark, Panel, Published};
 use crate::lab::{Lab, Stop};
 use crate::outcome::Predicted;
 use crate::registry::{Answer, answer};
-use crate::rows::sweep::Point;
+use crate::rows::sweep::{Point, Refined};
 use crate::rows::{memcached, nginx, services, sweep};
 use crate::server_run::{EXCEPTION_LESS, Measured, estimate, ratio};
 use cpu_model::Structure;
@@ -97,16 +97,22 @@ pub fn batches(lab: &Lab, published: &Published) -> Panels {
     }])
 }
 
-fn throughput_curves(points: &[Point], suffix: &str) -> Vec<Curve> {
+/// The points of a sweep, its largest gain with all seeds.
+fn points(sweep: &Refined) -> Vec<&Point> {
+    let best = &sweep.best;
+    sweep.points.iter().map(|point| if point.connections == best.connections { best } else { point }).collect()
+}
+
+fn throughput_curves(points: &[&Point]) -> Vec<Curve> {
     let rate = |runs: &[Measured]| estimate(runs, |run| run.throughput_rps / 1000.0);
     let curve = |name: &str, of: fn(&Point) -> &[Measured]| Curve {
-        name: format!("{name}{suffix}"),
+        name: name.into(),
         points: points.iter().map(|point| (f64::from(point.connections), rate(of(point)))).collect(),
     };
     vec![curve("synchronous", |point| &point.base), curve("exception-less", |point| &point.own)]
 }
 
-fn gain_curve(points: &[Point], name: String) -> Curve {
+fn gain_curve(points: &[&Point], name: String) -> Curve {
     Curve { name, points: points.iter().map(|point| (f64::from(point.connections), point.gain())).collect() }
 }
 
@@ -115,16 +121,16 @@ fn connections() -> Axis {
 }
 
 /// Throughput of each number of cores, and the gains in a panel of their own.
-fn throughput(cores: &[u32], sweeps: &[Vec<Point>], gains: Vec<Mark>) -> Vec<Panel> {
+fn throughput(cores: &[u32], sweeps: &[Refined], gains: Vec<Mark>) -> Vec<Panel> {
     let named = |cores: u32| if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
     let mut panels: Vec<Panel> = cores
         .iter()
         .zip(sweeps)
-        .map(|(cores, points)| Panel {
+        .map(|(cores, sweep)| Panel {
             title: named(*cores),
             x: connections(),
             y: Axis::linear("throughput, 1,000 requests/s"),
-            curves: throughput_curves(points, ""),
+            curves: throughput_curves(&points(sweep)),
             marks: Vec::new(),
         })
         .collect();
@@ -132,7 +138,7 @@ fn throughput(cores: &[u32], sweeps: &[Vec<Point>], gains: Vec<Mark>) -> Vec<Pan
         title: "gain".into(),
         x: connections(),
         y: Axis::linear("throughput gain, %"),
-        curves: cores.iter().zip(sweeps).map(|(cores, points)| gain_curve(points, named(*cores))).collect(),
+        curves: cores.iter().zip(sweeps).map(|(cores, sweep)| gain_curve(&points(sweep), named(*cores))).collect(),
         marks: gains,
     });
     panels

@@ -3,7 +3,7 @@
 use crate::lab::{Lab, Stop};
 use crate::outcome::Outcome;
 use crate::published::Row;
-use crate::rows::sweep::{self, Point, largest_gain, powers_of_two, wins_from};
+use crate::rows::sweep::{self, Point, Refined, powers_of_two, wins_from};
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent, estimate};
 use sim_core::ids::Mode;
 use sim_core::stack::{Cause, Component, Domain};
@@ -29,8 +29,8 @@ pub fn server() -> Result<ServerRun, Stop> {
 ///
 /// # Errors
 /// As [`Lab::ask`].
-pub fn figure_5(lab: &Lab, cores: u32) -> Result<Vec<Point>, Stop> {
-    sweep::sweep(lab, &server()?.cores(cores), EXCEPTION_LESS, powers_of_two(MOST_CONNECTIONS))
+pub fn figure_5(lab: &Lab, cores: u32) -> Result<Refined, Stop> {
+    sweep::refined(lab, &server()?.cores(cores), EXCEPTION_LESS, powers_of_two(MOST_CONNECTIONS))
 }
 
 /// A06 and A07.
@@ -39,13 +39,13 @@ pub fn figure_5(lab: &Lab, cores: u32) -> Result<Vec<Point>, Stop> {
 /// As [`Lab::ask`].
 pub fn sweep(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
     let asked = CORES.map(|cores| figure_5(lab, cores));
-    let sweeps: Vec<Vec<Point>> = asked.into_iter().collect::<Result<_, _>>()?;
-    if row.id == "A06" { wins(&sweeps) } else { gains(&sweeps) }
+    let sweeps: Vec<Refined> = asked.into_iter().collect::<Result<_, _>>()?;
+    if row.id == "A06" { wins(&sweeps) } else { Ok(gains(&sweeps)) }
 }
 
 /// The sentence in the paper is about all numbers of cores: the last one to win decides.
-fn wins(sweeps: &[Vec<Point>]) -> Result<Outcome, Stop> {
-    let from: Vec<Option<u32>> = sweeps.iter().map(|points| wins_from(points, 0.0)).collect();
+fn wins(sweeps: &[Refined]) -> Result<Outcome, Stop> {
+    let from: Vec<Option<u32>> = sweeps.iter().map(|sweep| wins_from(&sweep.points, 0.0)).collect();
     let word = |from: &Option<u32>| from.map_or("never".to_owned(), |from| from.to_string());
     let each: Vec<String> = CORES.iter().zip(&from).map(|(cores, from)| format!("{} on {cores}", word(from))).collect();
     let rests_on = format!("the last number of cores to win ({})", each.join(", "));
@@ -56,11 +56,10 @@ fn wins(sweeps: &[Vec<Point>]) -> Result<Outcome, Stop> {
 }
 
 /// The published range is over the numbers of cores: each must have its largest gain in it.
-fn gains(sweeps: &[Vec<Point>]) -> Result<Outcome, Stop> {
-    let best: Vec<&Point> = sweeps.iter().map(|points| largest_gain(points)).collect::<Result<_, _>>()?;
+fn gains(sweeps: &[Refined]) -> Outcome {
     let label = |cores: u32, point: &Point| (format!("{cores} cores, {} connections", point.connections), point.gain());
-    let each = CORES.iter().zip(best).map(|(cores, point)| label(*cores, point)).collect();
-    Ok(Outcome::each(each, "the largest of each sweep over connections"))
+    let each = CORES.iter().zip(sweeps).map(|(cores, sweep)| label(*cores, &sweep.best)).collect();
+    Outcome::each(each, "the largest of each sweep over connections")
 }
 
 /// A09 to A12.

@@ -3,7 +3,7 @@
 use crate::lab::{Lab, Stop};
 use crate::outcome::Outcome;
 use crate::published::Row;
-use crate::rows::sweep::{self, Point, largest_gain, powers_of_two, wins_from};
+use crate::rows::sweep::{self, Point, Refined, powers_of_two, wins_from};
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent};
 use os_model::connection::AcceptSharing;
 
@@ -29,8 +29,8 @@ pub fn server() -> Result<ServerRun, Stop> {
 ///
 /// # Errors
 /// As [`Lab::ask`].
-pub fn figure_7(lab: &Lab, cores: u32) -> Result<Vec<Point>, Stop> {
-    sweep::sweep(lab, &server()?.cores(cores), EXCEPTION_LESS, powers_of_two(MOST_CONNECTIONS))
+pub fn figure_7(lab: &Lab, cores: u32) -> Result<Refined, Stop> {
+    sweep::refined(lab, &server()?.cores(cores), EXCEPTION_LESS, powers_of_two(MOST_CONNECTIONS))
 }
 
 /// Figure 8 for one number of cores.
@@ -50,8 +50,8 @@ pub fn apache_bench(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
         "A13" => Ok(Outcome::number(figure_8(lab, 1)?.gain(), "throughput at 256 connections")),
         "A17" => Ok(Outcome::number(figure_8(lab, 1)?.latency_change(), "mean latency at 256 connections")),
         "A18" => Ok(Outcome::number(figure_8(lab, 2)?.latency_change(), "mean latency at 256 connections")),
-        "A14" => consistent(&figure_7(lab, 2)?),
-        "A15" => largest(&figure_7(lab, 2)?),
+        "A14" => consistent(&figure_7(lab, 2)?.points),
+        "A15" => Ok(largest(&figure_7(lab, 2)?.best)),
         _ => second_core(lab, row),
     }
 }
@@ -64,9 +64,8 @@ fn consistent(points: &[Point]) -> Result<Outcome, Stop> {
     }
 }
 
-fn largest(points: &[Point]) -> Result<Outcome, Stop> {
-    let best = largest_gain(points)?;
-    Ok(Outcome::number(best.gain(), format!("largest of the sweep, at {} connections", best.connections)))
+fn largest(best: &Point) -> Outcome {
+    Outcome::number(best.gain(), format!("largest of the sweep, at {} connections", best.connections))
 }
 
 fn second_core(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {

@@ -4,7 +4,7 @@ use crate::lab::{Lab, Stop};
 use crate::outcome::Outcome;
 use crate::published::Row;
 use crate::rows::sweep::{self, Point};
-use crate::server_run::{ServerRun, ratio};
+use crate::server_run::{ServerRun, brief, ratio};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::variants::Way;
@@ -24,6 +24,7 @@ fn memcached_udp() -> Result<ServerRun, Stop> {
     settings.kernel.mitigations = os_model::kernel::Mitigations::Off;
     settings.clients.link_rate_mbps = 1000.0;
     settings.clients.cores = 4;
+    brief(&mut settings);
     Ok(ServerRun::new("memcached-udp-memaslap", settings))
 }
 
@@ -60,7 +61,7 @@ const SERVICES: [&str; 4] = ["memcached", "memcached-udp", "redis", "nginx-keepa
 /// As [`Lab::ask`].
 pub fn in_kernel(lab: &Lab, _row: &Row) -> Result<Outcome, Stop> {
     let mut settings = Settings::preset("nehalem", "linux-6.1")?;
-    settings.run.connections = IN_FLIGHT;
+    brief(&mut settings);
     let asked = SERVICES.map(|name| {
         let run = ServerRun::new(name, settings.clone());
         (name, sweep::pair(lab, &run, Mechanism::InKernelDsl.into(), IN_FLIGHT))

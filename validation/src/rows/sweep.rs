@@ -33,19 +33,14 @@ pub fn powers_of_two(last: u32) -> impl Iterator<Item = u32> {
     (0..=last.ilog2()).map(|power| 1 << power)
 }
 
-/// Runs `way` beside synchronous calls at each number of connections.
+/// Runs `way` beside synchronous calls at each number of connections, one seed each: what is read off a sweep is looked at again with
+/// all seeds ([`refined`]).
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn sweep(lab: &Lab, run: &ServerRun, way: Way, connections: impl Iterator<Item = u32>) -> Result<Vec<Point>, Stop> {
-    let asked: Vec<_> = connections
-        .map(|connections| {
-            let base = run.clone().connections(connections);
-            let own = base.clone().way(way);
-            (connections, lab.ask(&base), lab.ask(&own))
-        })
-        .collect();
-    asked.into_iter().map(|(connections, base, own)| Ok(Point { connections, base: base?, own: own? })).collect()
+    let asked: Vec<_> = connections.map(|connections| pair(lab, &run.clone().reps(1), way, connections)).collect();
+    asked.into_iter().collect()
 }
 
 /// Runs `way` beside synchronous calls at one number of connections.
@@ -53,8 +48,27 @@ pub fn sweep(lab: &Lab, run: &ServerRun, way: Way, connections: impl Iterator<It
 /// # Errors
 /// As [`Lab::ask`].
 pub fn pair(lab: &Lab, run: &ServerRun, way: Way, connections: u32) -> Result<Point, Stop> {
-    let point = sweep(lab, run, way, std::iter::once(connections))?.pop();
-    point.ok_or_else(|| Stop::failed("a sweep without points"))
+    let base = run.clone().connections(connections);
+    let (own, base) = (lab.ask(&base.clone().way(way)), lab.ask(&base));
+    Ok(Point { connections, base: base?, own: own? })
+}
+
+/// A sweep with its largest gain looked at with all seeds.
+pub struct Refined {
+    /// The sweep.
+    pub points: Vec<Point>,
+    /// The point with the largest gain.
+    pub best: Point,
+}
+
+/// A sweep, and the point of its largest gain again with all seeds.
+///
+/// # Errors
+/// As [`Lab::ask`].
+pub fn refined(lab: &Lab, run: &ServerRun, way: Way, connections: impl Iterator<Item = u32>) -> Result<Refined, Stop> {
+    let points = sweep(lab, run, way, connections)?;
+    let best = pair(lab, run, way, largest_gain(&points)?.connections)?;
+    Ok(Refined { points, best })
 }
 
 /// The point with the largest gain.

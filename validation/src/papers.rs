@@ -114,7 +114,7 @@ mod tests {
         };
         assert_eq!(select(&["A13", "FX-5K"]).unwrap(), ["FX-5K-total", "FX-5K-direct", "A13"]);
         assert_eq!(select(&["lua-syscall"]).unwrap(), ["S1-t", "S1-l"]);
-        assert_eq!(select(&["A1"]).unwrap_err().near.as_deref(), Some("A11"));
+        assert_eq!(select(&["A1"]).unwrap_err().near.as_deref(), Some("A01"));
         assert!(select(&["PRED"]).unwrap().len() > 30);
         assert!(select(&[]).unwrap().len() > 100);
     }

@@ -3,8 +3,8 @@
 
 pub mod batches;
 pub mod call_footprint;
-pub mod frequency;
 pub mod drawn;
+pub mod frequency;
 pub mod memcached;
 pub mod nginx;
 pub mod recovery;

@@ -5,9 +5,10 @@ use crate::lab::{Lab, Stop};
 use crate::outcome::Predicted;
 use crate::registry::{Answer, answer};
 use crate::rows::sweep::{Point, Refined};
-use crate::rows::{memcached, nginx, services, sweep};
+use crate::rows::{batches, frequency, memcached, nginx, recovery, services, sweep};
 use crate::server_run::{EXCEPTION_LESS, Measured, estimate, ratio};
 use cpu_model::Structure;
+use mechanisms::study::{INTERRUPTED_CORE, SAME_CORE, SYNCHRONOUS};
 use sim_core::estimate::Estimate;
 use sim_core::ids::Mode;
 
@@ -38,22 +39,28 @@ fn marks(published: &Published, rows: &[At]) -> Vec<Mark> {
     rows.iter().filter_map(|(id, x)| published.point(id, *x)).collect()
 }
 
-/// Figure 1 and the losses of OSDI'10.
+/// Figure 1 and the losses of OSDI'10. The published direct loss is given (see [`frequency`]); the model's own stands beside it.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn ipc_loss(lab: &Lab, published: &Published) -> Panels {
     let total = [("FX-1K-total", 1000.0), ("FX-5K-total", 5000.0), ("FX-20K-total", 20_000.0), ("FX-100K-total", 100_000.0)];
     let direct = [("FX-1K-direct", 1000.0), ("FX-5K-direct", 5000.0), ("FX-20K-direct", 20_000.0), ("FX-100K-direct", 100_000.0)];
-    let curves = [
-        predicted(lab, published, "with pwrite: direct and indirect", &total),
-        predicted(lab, published, "with a null call: direct", &direct),
+    let points = frequency::figure_1(lab)?;
+    let curve = |name: &str, of: fn(&frequency::Point) -> Estimate| Curve {
+        name: name.into(),
+        points: points.iter().map(|point| (point.interval as f64, of(point))).collect(),
+    };
+    let curves = vec![
+        predicted(lab, published, "total, direct as published", &total)?,
+        curve("total, the model's own", frequency::Point::own_total_loss),
+        curve("direct, the model's own", frequency::Point::direct_loss),
     ];
     Ok(vec![Panel {
         title: "user IPC lost".into(),
         x: Axis::doublings("user instructions between calls"),
         y: Axis::linear("loss of user IPC, %"),
-        curves: curves.into_iter().collect::<Result<_, _>>()?,
+        curves,
         marks: [marks(published, &total), marks(published, &direct)].concat(),
     }])
 }
@@ -66,34 +73,39 @@ pub fn recovery(lab: &Lab, published: &Published) -> Panels {
     let rows =
         [2000, 3000, 4000, 5000, 6000, 8000, 10_000, 15_000, 16_000].map(|cycles| (format!("FR-{cycles}"), f64::from(cycles)));
     let rows: Vec<At> = rows.iter().map(|(id, x)| (id.as_str(), *x)).collect();
+    let points = recovery::figure(lab)?.into_iter().map(|point| (point.axis_cycles as f64, point.ipc)).collect();
     Ok(vec![Panel {
         title: "after one pwrite".into(),
         x: Axis::linear("cycles; the call returns at 1,000"),
         y: Axis::linear("user instructions per cycle"),
-        curves: vec![predicted(lab, published, "predicted", &rows)?],
+        curves: vec![Curve { name: "predicted".into(), points }],
         marks: marks(published, &rows),
     }])
 }
+
+/// Batches of the curves.
+const BATCHES: [u32; 7] = [1, 2, 4, 8, 16, 32, 64];
 
 /// The batch curves.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn batches(lab: &Lab, published: &Published) -> Panels {
-    let same = [("FB-1", 1.0), ("FB-4", 4.0), ("FB-32", 32.0)];
-    let other = [("FBR-1", 1.0), ("FBR-8", 8.0), ("FBR-64", 64.0)];
-    let sync = [("D03", 1.0)];
-    let curves = [
-        predicted(lab, published, "synchronous", &sync),
-        predicted(lab, published, "same core", &same),
-        predicted(lab, published, "another core", &other),
-    ];
+    let rows = [("D03", 1.0), ("FB-1", 1.0), ("FB-4", 4.0), ("FB-32", 32.0), ("FBR-1", 1.0), ("FBR-8", 8.0), ("FBR-64", 64.0)];
+    let columns = [("synchronous", SYNCHRONOUS), ("same core", SAME_CORE), ("another core", INTERRUPTED_CORE)];
+    let asked =
+        columns.map(|(name, column)| (name, BATCHES.map(|calls| (calls, batches::nanoseconds_per_call(lab, column, calls)))));
+    let mut curves = Vec::new();
+    for (name, answers) in asked {
+        let points = answers.into_iter().map(|(calls, answer)| Ok((f64::from(calls), answer?))).collect::<Result<_, Stop>>()?;
+        curves.push(Curve { name: name.into(), points });
+    }
     Ok(vec![Panel {
         title: "exception-less getpid".into(),
         x: Axis::doublings("calls in a batch"),
-        y: Axis { label: "time per call, ns".into(), scale: crate::figures::Scale::PowersOfTwo },
-        curves: curves.into_iter().collect::<Result<_, _>>()?,
-        marks: [marks(published, &sync), marks(published, &same), marks(published, &other)].concat(),
+        y: Axis::doublings("time per call, ns"),
+        curves,
+        marks: marks(published, &rows),
     }])
 }
 

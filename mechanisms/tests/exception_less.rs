@@ -10,6 +10,7 @@ use os_model::clients::Arrival;
 use os_model::stats::HAND_OVERS;
 use proptest::prelude::*;
 use sim_core::calls::CallNumber;
+use sim_core::ids::CoreId;
 use sim_core::stack::{Cause, Component, Domain};
 use sim_core::workload::{Program, Workload};
 use std::collections::BTreeMap;
@@ -365,4 +366,17 @@ fn one_page_with_work_starts_one_core() {
     let four = run(&workload, &settings);
     let active = |sample: &Sample| occurred(sample, "kernel core cycles active") as f64 / sample.replies as f64;
     assert!(active(&four) < 1.1 * active(&sample), "{} cycles on four cores, {} on two", active(&four), active(&sample));
+}
+
+/// A card with one receive queue interrupts the first kernel core, not the program's.
+#[test]
+fn one_receive_queue_interrupts_a_kernel_core() {
+    let workload = keep_alive();
+    let mut settings = settings(4, 16);
+    settings.kernel.network.receive_side_scaling = false;
+    let (system, _) = assemble(&workload, &settings, Mechanism::ExceptionLess, 1).unwrap();
+    assert!(system.connections.iter().all(|connection| connection.queue == CoreId(1)));
+    settings.run.cores = 1;
+    let (system, _) = assemble(&workload, &settings, Mechanism::ExceptionLess, 1).unwrap();
+    assert!(system.connections.iter().all(|connection| connection.queue == CoreId(0)));
 }

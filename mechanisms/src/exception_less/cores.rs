@@ -50,13 +50,16 @@ impl KernelCores {
         KernelCores { list: others.chain([home]).map(core).collect(), wait, idle_cycles }
     }
 
-    /// At first network interrupts are spread over the cores that execute calls, as an administrator would steer them.
+    /// At first network interrupts are spread over the cores that execute calls, as an administrator would steer them; those of a card
+    /// with one queue go to the first of them. On the program's core they would take turns with it while that core waits for both.
     pub fn steer_interrupts(&self, system: &mut System) {
-        let cores = system.cores.len();
-        if cores > 1 && system.kernel.network.receive_side_scaling {
-            for (index, connection) in system.connections.iter_mut().enumerate() {
-                connection.queue = self.list[index % (cores - 1)].id;
-            }
+        let others = self.own();
+        if others == 0 {
+            return;
+        }
+        let queues = if system.kernel.network.receive_side_scaling { others } else { 1 };
+        for (index, connection) in system.connections.iter_mut().enumerate() {
+            connection.queue = self.list[index % queues].id;
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Wire {
 /// Bytes of Ethernet, IP and TCP headers, preamble and gap that each packet adds (38 + 20 + 32 with time stamps).
 const PACKET_OVERHEAD_BYTES: u64 = 90;
 /// TCP payload of a full packet: 1,500 less IP and TCP headers with time stamps.
-const PACKET_PAYLOAD_BYTES: u64 = 1448;
+pub(crate) const PACKET_PAYLOAD_BYTES: u64 = 1448;
 
 impl Wire {
     /// A wire of `rate_mbps` and `delay_us` in cycles of a clock of `frequency_mhz`.

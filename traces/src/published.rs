@@ -11,7 +11,7 @@ use crate::bundled;
 use crate::error::TraceError;
 use crate::scale::{UNCHANGED, scaled_mode};
 use sim_core::ids::Mode;
-use sim_core::workload::{Certainty, Note, Program, StatedKernelWork, Workload};
+use sim_core::workload::{Certainty, Note, Program, RequestClass, StatedKernelWork, Workload};
 
 /// One published program.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub struct Published {
 const fn same(_: &mut Workload) {}
 
 /// All published programs.
-pub static PUBLISHED: [Published; 5] = [
+pub static PUBLISHED: [Published; 6] = [
     Published {
         name: "memcached-memslap",
         description: "memcached under memslap, 90 % get and 10 % set (ATC 2011): 3,750 user and 5,420 kernel instructions a call",
@@ -61,6 +61,19 @@ pub static PUBLISHED: [Published; 5] = [
         source: "ATC 2011, table 1",
         user_base_cpi_milli: None,
         change: same,
+    },
+    Published {
+        name: "nginx-httperf",
+        description: "nginx under httperf (ATC 2011): keep-alive connections that come and go, files of 64 bytes to 8 KiB; use it with \
+                      --rate and --requests-per-connection 20",
+        base: "nginx-keepalive",
+        kernel: "linux-2.6.33",
+        // the program and the kernel of nginx-ab: its factors, though the requests differ
+        user_permille: 1002,
+        kernel_permille: Some(1101),
+        source: "ATC 2011, table 1 (ApacheBench)",
+        user_base_cpi_milli: None,
+        change: httperf_files,
     },
     Published {
         name: "apache-ab",
@@ -97,6 +110,48 @@ pub static PUBLISHED: [Published; 5] = [
         change: one_worker,
     },
 ];
+
+/// Sizes of the files that httperf's session log asks for: 64 bytes to 8 kilobytes are published (ATC 2011, section 6.2.2), not the
+/// sizes in between nor how often each is asked for.
+const FILE_BYTES: [u32; 8] = [64, 128, 256, 512, 1024, 2048, 4096, 8192];
+/// Requests for each size out of 1,000: in inverse proportion to the square root of the size, a guess. The mean file has 724 bytes.
+/// Equal shares (a mean of 2,040 bytes) would fill the published link of 1 Gb/s at 49,000 requests a second, and the paper offers more
+/// with the remark that the network was not to become the bottleneck.
+const SHARES_PERMILLE: [u32; 8] = [312, 221, 156, 110, 78, 55, 40, 28];
+/// Mean size of those files.
+pub fn httperf_mean_file_bytes() -> f64 {
+    let bytes: u32 = FILE_BYTES.iter().zip(SHARES_PERMILLE).map(|(bytes, share)| bytes * share).sum();
+    f64::from(bytes) / f64::from(SHARES_PERMILLE.iter().sum::<u32>())
+}
+
+/// The call that sends the file.
+const SEND_FILE: &str = "sendfile";
+
+/// A class for each size of file. Only the bytes on the wire and the packets differ: the file's pages are handed to the network card
+/// without a copy, so that a call makes the same work for any size (recordings with files of 512 and 4,096 bytes differ by 1 %).
+fn httperf_files(workload: &mut Workload) {
+    let recorded = std::mem::take(&mut workload.classes);
+    for class in &recorded {
+        for (bytes, share) in FILE_BYTES.into_iter().zip(SHARES_PERMILLE) {
+            workload.classes.push(with_file(class, bytes, share));
+        }
+    }
+    let text = "files of 64 bytes to 8 KiB, their shares in inverse proportion to the square root of the size".to_owned();
+    workload.notes.push(Note { certainty: Certainty::Guessed, text, count: FILE_BYTES.len() as u64 });
+}
+
+fn with_file(class: &RequestClass, bytes: u32, share: u32) -> RequestClass {
+    let mut made = class.clone();
+    made.name = format!("{}-{bytes}", class.name);
+    made.recorded = class.recorded * share;
+    let mut file_bytes = 0;
+    for step in made.chains.iter_mut().flat_map(|chain| &mut chain.steps).filter(|step| step.call.name() == SEND_FILE) {
+        file_bytes = step.bytes;
+        step.bytes = bytes;
+    }
+    made.reply_bytes = class.reply_bytes - file_bytes.min(class.reply_bytes) + bytes;
+    made
+}
 
 /// The published servers have a thread, not a process, per connection.
 fn threads(workload: &mut Workload) {
@@ -151,6 +206,7 @@ impl Published {
 mod tests {
     use super::*;
     use sim_core::block::BlockId;
+    use sim_core::workload::Effect;
 
     fn instructions(workload: &Workload, mode: Mode) -> u64 {
         let infos = (1..workload.blocks.len()).map(|index| workload.blocks.info(BlockId(index as u32)));
@@ -167,6 +223,24 @@ mod tests {
             assert_eq!(instructions(&made, Mode::Kernel), instructions(&recorded, Mode::Kernel), "{}", published.name);
             assert_eq!(made.stated_kernel_work.len(), usize::from(published.kernel_permille.is_some()));
         }
+    }
+
+    #[test]
+    fn httperf_asks_for_files_of_the_published_sizes() {
+        let made = find("nginx-httperf").unwrap().unscaled().unwrap();
+        assert!(made.connection.is_recorded());
+        let header = made.classes[0].reply_bytes - FILE_BYTES[0];
+        let mut bytes = 0.0;
+        for (class, size) in made.classes.iter().zip(FILE_BYTES.iter().cycle()) {
+            assert_eq!(class.reply_bytes, header + size, "{}", class.name);
+            let steps = &class.chains[0].steps;
+            let sent: u32 =
+                steps.iter().filter(|step| matches!(step.effect, Effect::Send | Effect::SendLast)).map(|step| step.bytes).sum();
+            assert_eq!(sent, class.reply_bytes, "{}", class.name);
+            bytes += f64::from(class.recorded) * f64::from(*size);
+        }
+        let mean = bytes / made.recorded_in_classes() as f64;
+        assert!((720.0..730.0).contains(&mean), "{mean}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Driver, Event, Next, System};
 use crate::action::{Action, Effect, Slot};
 use crate::clients::{Arrival, ClientKind};
 use crate::connection::ConnectionState;
-use crate::network::Packet;
+use crate::network::{PACKET_PAYLOAD_BYTES, Packet};
 use crate::task::FrameStep;
 use cpu_model::CrossingKind;
 use rand::RngExt;
@@ -312,8 +312,20 @@ impl System<'_> {
             return;
         }
         let (_, arrived) = self.to_client.send(at, u64::from(bytes));
+        self.acknowledge(connection, bytes, arrived);
         if last {
             self.events.push(arrived, Event::Reply(slot));
+        }
+    }
+
+    /// A client acknowledges every second full segment at once (RFC 1122, 4.2.3.2); the rest goes with its next request.
+    fn acknowledge(&mut self, connection: ConnectionId, bytes: u32, at: Cycles) {
+        if self.workload.datagram {
+            return;
+        }
+        for _ in 0..u64::from(bytes) / PACKET_PAYLOAD_BYTES / 2 {
+            let (_, arrived) = self.to_server.send(at, EMPTY_PACKET_BYTES);
+            self.events.push(arrived, Event::Arrive(Packet { kind: PacketKind::Ack, connection, slot: Slot::NONE }));
         }
     }
 

@@ -5,6 +5,7 @@ pub mod batches;
 pub mod call_footprint;
 pub mod drawn;
 pub mod frequency;
+pub mod httperf;
 pub mod memcached;
 pub mod nginx;
 pub mod recovery;

@@ -261,7 +261,8 @@ fn window(samples: &[Sample], batches: u32) -> Window {
     Window {
         opened_by: format!(
             "at least two requests of each connection (40 batches of one request a connection at most), then two batches in a row \
-             within 3 % of each other, at most {batches} batches"
+             within 3 % of each other, at most {batches} batches; with partly open clients not before the number of connections has \
+             stopped to grow (40 batches at most)"
         ),
         warm_up_requests: samples.iter().map(|sample| sample.warm_up_replies).sum(),
         warm_up_cycles: samples.iter().map(|sample| sample.warm_up_cycles).sum(),

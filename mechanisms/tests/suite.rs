@@ -12,4 +12,5 @@ mod invariants;
 mod io_uring;
 mod load_steps;
 mod scripts;
+mod sessions;
 mod synchronous;

@@ -218,7 +218,7 @@ impl Clients {
             _ if workload.datagram => fail("clients of a datagram server have no connections: use a rate alone"),
             _ if !workload.connection.is_recorded() => fail(
                 "the recording shows no connection that is accepted, carries several requests and is closed: what that costs is not \
-                 known. Use a rate alone, or a workload whose `trace info` lists the ends of connections (nginx-keepalive)",
+                 known. Use a rate alone, or a workload that shows it (nginx-keepalive)",
             ),
             _ => Ok(()),
         }

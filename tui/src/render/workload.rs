@@ -53,6 +53,12 @@ pub fn workload(workload: &Workload) -> String {
             text.push_str(&wrapped(&format!("calls: {}", calls.join(", ")), 116));
         }
     }
+    for (what, chains) in [("opening", &workload.connection.opening), ("closing", &workload.connection.closing)] {
+        if let Some(chain) = chains.first() {
+            let calls: Vec<&str> = chain.steps.iter().map(|step| step.call.name()).collect();
+            writeln!(text, "{what} of a connection: {} recorded; calls: {}", chains.len(), calls.join(", ")).ok();
+        }
+    }
     for (certainty, title) in
         [(Certainty::Understood, "understood"), (Certainty::Guessed, "guessed"), (Certainty::Dropped, "dropped")]
     {

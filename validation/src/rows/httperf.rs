@@ -6,6 +6,7 @@ use crate::published::Row;
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent, difference, estimate, ratio};
 use cpu_model::Structure;
 use os_model::clients::{Arrival, Spacing};
+use os_model::connection::AcceptSharing;
 use sim_core::estimate::Estimate;
 use sim_core::ids::Mode;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub const REQUESTS_PER_CONNECTION: u32 = 20;
 pub const MOST_CONNECTIONS: u32 = 128;
 /// Measured requests of a run: some fifty connections' worth.
 const REQUESTS: u64 = 1000;
+/// Wait of a worker for its turn to accept.
+const ACCEPT_MUTEX_DELAY_US: f64 = 1000.0;
 /// Cores of figures 9 and 10.
 pub const CORES: [u32; 2] = [1, 2];
 /// Rates of figure 9, requests per second. The paper's text names rates from 20,000 to 60,000.
@@ -58,6 +61,10 @@ pub fn server(cores: u32, offered_rps: u32) -> Result<ServerRun, Stop> {
     settings.run.cores = cores;
     settings.run.connections = MOST_CONNECTIONS;
     settings.run.requests = REQUESTS;
+    // the workers of rows::nginx. A worker that misses the lock while it has no connection sleeps for half a second; in the steady state
+    // both have connections and neither sleeps so long, and a short delay gets a simulation there
+    settings.mechanism.sync.accept = AcceptSharing::Mutex;
+    settings.mechanism.sync.accept_mutex_delay_us = ACCEPT_MUTEX_DELAY_US;
     Ok(ServerRun::new("nginx-httperf", settings))
 }
 

@@ -9,6 +9,8 @@ mod requests;
 mod sessions;
 mod wire;
 
+pub use sessions::{REFUSED_CONNECTIONS, REFUSED_SEGMENTS};
+
 use crate::action::{Action, Effect, Slot};
 use crate::bind::{Bases, Instances, Who};
 use crate::clients::{ClientKind, Clients};

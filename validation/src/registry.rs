@@ -27,8 +27,6 @@ const fn model(rows: &'static str, evaluate: fn(&Lab, &Row) -> Result<Outcome, S
     Entry { rows, answer: Answer::Model(evaluate) }
 }
 
-const fn not_predicted(rows: &'static str, reason: &'static str) -> Entry {
-    Entry { rows, answer: Answer::NotPredicted(reason) }
 }
 
 /// All answers.

@@ -27,8 +27,6 @@ const fn model(rows: &'static str, evaluate: fn(&Lab, &Row) -> Result<Outcome, S
     Entry { rows, answer: Answer::Model(evaluate) }
 }
 
-}
-
 /// All answers.
 #[rustfmt::skip]
 pub const ENTRIES: &[Entry] = &[

@@ -16,6 +16,8 @@ const HEIGHT: u32 = 360;
 const LEGEND_WIDTH: u32 = 210;
 /// Room above the highest value, as a share of the axis.
 const HEADROOM: f64 = 0.08;
+/// Labels that an axis of numbers has room for.
+const MOST_LABELS: usize = 8;
 /// What was published.
 const PUBLISHED: RGBColor = RGBColor(90, 90, 90);
 const BAND: RGBColor = RGBColor(232, 232, 232);
@@ -44,10 +46,16 @@ fn place(axis: &Axis, value: f64) -> Option<f64> {
     place.is_finite().then_some(place)
 }
 
+/// Whole numbers stand without decimals.
+fn number(value: f64) -> String {
+    let whole = (value - value.round()).abs() < 1e-6;
+    if whole { numbers::fixed(value, 0) } else { numbers::short(value) }
+}
+
 fn label(axis: &Axis, place: f64) -> String {
     match &axis.scale {
-        Scale::Linear => numbers::short(place),
-        Scale::PowersOfTwo => numbers::short(libm::exp2(place)),
+        Scale::Linear => number(place),
+        Scale::PowersOfTwo => number(libm::exp2(place)),
         Scale::Names(names) => {
             let name = names.get(place.round().max(0.0) as usize).filter(|_| (place - place.round()).abs() < 1e-6 && place > -0.5);
             name.cloned().unwrap_or_default()
@@ -102,11 +110,12 @@ fn draw(panel: &Panel, root: &Area) -> Result<()> {
     let (left, right) = root.split_horizontally(WIDTH - LEGEND_WIDTH);
     let ranges = extent(&panel.x, horizontal(panel)).zip(extent(&panel.y, vertical(panel)));
     let (x, y) = ranges.ok_or_else(|| anyhow!("it has no points"))?;
-    let whole = |axis: &Axis, range: &Range<f64>| match axis.scale {
-        Scale::Linear => 7,
-        _ => (range.end - range.start) as usize + 1,
+    let labels = |axis: &Axis, range: &Range<f64>, most: usize| match axis.scale {
+        Scale::Linear => most,
+        Scale::PowersOfTwo => ((range.end - range.start) as usize + 1).min(most),
+        Scale::Names(_) => (range.end - range.start) as usize + 1,
     };
-    let (x_labels, y_labels) = (whole(&panel.x, &x), whole(&panel.y, &y));
+    let (x_labels, y_labels) = (labels(&panel.x, &x, MOST_LABELS), labels(&panel.y, &y, MOST_LABELS));
     let mut plane =
         ChartBuilder::on(&left).margin(10).x_label_area_size(44).y_label_area_size(68).build_cartesian_2d(x.clone(), y.clone())?;
     draw_bands(&mut plane, panel, &x)?;

@@ -3,9 +3,10 @@
 use crate::lab::{Lab, Stop};
 use crate::outcome::Outcome;
 use crate::published::Row;
-use crate::rows::sweep::{self, Point, Refined, powers_of_two, wins_from};
+use crate::rows::sweep::{self, Point, Refined, limits, powers_of_two, wins_from};
 use crate::server_run::{EXCEPTION_LESS, Measured, ServerRun, atc11_settings, change_percent};
 use os_model::connection::AcceptSharing;
+use sim_core::estimate::Estimate;
 
 /// Cores of figures 7 and 8.
 pub const CORES: [u32; 2] = [1, 2];
@@ -47,13 +48,17 @@ pub fn figure_8(lab: &Lab, cores: u32) -> Result<Point, Stop> {
 /// As [`Lab::ask`].
 pub fn apache_bench(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
     match row.id.as_str() {
-        "A13" => Ok(Outcome::number(figure_8(lab, 1)?.gain(), "throughput at 256 connections")),
-        "A17" => Ok(Outcome::number(figure_8(lab, 1)?.latency_change(), "mean latency at 256 connections")),
-        "A18" => Ok(Outcome::number(figure_8(lab, 2)?.latency_change(), "mean latency at 256 connections")),
+        "A13" => Ok(at_256(&figure_8(lab, 1)?, "throughput", Point::gain)),
+        "A17" => Ok(at_256(&figure_8(lab, 1)?, "mean latency", Point::latency_change)),
+        "A18" => Ok(at_256(&figure_8(lab, 2)?, "mean latency", Point::latency_change)),
         "A14" => consistent(&figure_7(lab, 2)?.points),
         "A15" => Ok(largest(&figure_7(lab, 2)?.best)),
         _ => second_core(lab, row),
     }
+}
+
+fn at_256(point: &Point, what: &str, of: fn(&Point) -> Estimate) -> Outcome {
+    Outcome::number(of(point), format!("{what} at {CONNECTIONS} connections{}", limits(point)))
 }
 
 fn consistent(points: &[Point]) -> Result<Outcome, Stop> {
@@ -65,7 +70,7 @@ fn consistent(points: &[Point]) -> Result<Outcome, Stop> {
 }
 
 fn largest(best: &Point) -> Outcome {
-    Outcome::number(best.gain(), format!("largest of the sweep, at {} connections", best.connections))
+    Outcome::number(best.gain(), format!("largest of the sweep, at {} connections{}", best.connections, limits(best)))
 }
 
 fn second_core(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {

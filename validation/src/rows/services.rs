@@ -46,10 +46,13 @@ pub fn batched_script(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
     let of = |point: &Point| if row.id == "S1-t" { point.gain() } else { point.latency_change() };
     let varied = WORK_PERMILLE.map(|permille| {
         let run = memcached_udp()?.reps(1).recipe(|recipe| (recipe.user_permille, recipe.kernel_permille) = (permille, permille));
-        sweep::pair(lab, &run, SCRIPT, IN_FLIGHT).map(|point| of(&point).mean)
+        sweep::pair(lab, &run, SCRIPT, IN_FLIGHT)
     });
-    let outcome = Outcome::number(of(&lua_syscall(lab)?), "128 requests in flight, batches of at most 16");
-    Ok(outcome.over("instructions per call +-30 %", &varied.into_iter().collect::<Result<Vec<f64>, _>>()?))
+    let point = lua_syscall(lab)?;
+    let rests_on = format!("{IN_FLIGHT} requests in flight, batches of at most 16{}", sweep::limits(&point));
+    let varied = varied.into_iter().collect::<Result<Vec<Point>, _>>()?;
+    let freedom = format!("instructions per call +-30 %{}", varied.iter().map(sweep::limits).collect::<String>());
+    Ok(Outcome::number(of(&point), rests_on).over(freedom, &varied.iter().map(|point| of(point).mean).collect::<Vec<_>>()))
 }
 
 /// Recorded servers for which a service in WYKI comes with the program.

@@ -1,7 +1,7 @@
 //! Sweeps over connections, and what papers read off them.
 
 use crate::lab::{Lab, Stop};
-use crate::server_run::{Measured, ServerRun, change_percent};
+use crate::server_run::{Measured, ServerRun, change_percent, estimate};
 use mechanisms::variants::Way;
 use sim_core::estimate::Estimate;
 use std::sync::Arc;
@@ -26,6 +26,24 @@ impl Point {
     pub fn latency_change(&self) -> Estimate {
         change_percent(&self.own, &self.base, |run| run.latency_mean_us)
     }
+}
+
+/// From this share of its time on, a link or a client machine hides what the server saves.
+const SATURATED: f64 = 0.95;
+
+/// What besides the server limits a point, in words to follow a sentence; nothing when only the server does.
+pub fn limits(point: &Point) -> String {
+    let mut text = String::new();
+    for (way, runs) in [("synchronous", &point.base), ("the other way", &point.own)] {
+        for (what, busy) in
+            [("link", estimate(runs, |run| run.link_busy)), ("client machine", estimate(runs, |run| run.client_busy))]
+        {
+            if busy.mean >= SATURATED {
+                text.push_str(&format!("; {way}: the {what} is {:.0} % busy", busy.mean * 100.0));
+            }
+        }
+    }
+    text
 }
 
 /// Powers of two up to `last`.

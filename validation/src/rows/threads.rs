@@ -69,6 +69,9 @@ fn gain(lab: &Lab, row: &Row, workload: &str) -> Result<Outcome, Stop> {
     let varied = varied.into_iter().collect::<Result<Vec<f64>, _>>()?;
     let each: Vec<String> =
         CORES.iter().zip(&points).map(|(cores, point)| format!("{:+.1} % on {cores}", of(point).mean)).collect();
-    let outcome = Outcome::number(of(best), format!("{LOAD} connections, cores with the largest gain: {}", each.join(", ")));
+    let outcome = Outcome::number(
+        of(best),
+        format!("{LOAD} connections, cores with the largest gain: {}{}", each.join(", "), sweep::limits(best)),
+    );
     Ok(outcome.over("user instructions per call +-30 %", &varied))
 }

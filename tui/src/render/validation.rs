@@ -76,6 +76,7 @@ pub fn verdict(verdict: &Verdict) -> &'static str {
         (_, Some(false)) if verdict.within_range() == Some(true) => "no, its range is",
         (_, Some(false)) => "no",
         (Said::Outcome(_), None) => "shown",
+        (Said::NotPredicted(_), _) if verdict.row.usage == Use::Input => "input",
         (Said::NotPredicted(_), _) => "not predicted",
         (Said::Failed(_), _) => "failed",
         (Said::NotRun, _) => "not run",

@@ -25,6 +25,8 @@ pub struct Recipe {
     pub base_cpi_permille: u32,
     /// Readiness as recorded: as many requests in flight, and as many events from a readiness call at most.
     pub recorded_readiness: bool,
+    /// Base CPI of the program's own code instead of the workload's, in thousandths.
+    pub user_base_cpi_milli: Option<u32>,
 }
 
 impl Recipe {
@@ -36,6 +38,7 @@ impl Recipe {
             kernel_permille: UNCHANGED,
             base_cpi_permille: UNCHANGED,
             recorded_readiness: false,
+            user_base_cpi_milli: None,
         }
     }
 
@@ -50,14 +53,23 @@ impl Recipe {
         let mut kernel = kernel.clone();
         self.change_kernel_work(&mut kernel, &mut workload);
         let mut workload = under_kernel(&workload, &kernel).into_owned();
-        let base_cpi = |milli: u32| (u64::from(milli) * u64::from(self.base_cpi_permille) / 1000) as u32;
-        workload.user_base_cpi_milli = workload.user_base_cpi_milli.map(base_cpi);
         if let Some(wait) = workload.wait.as_mut().filter(|_| self.recorded_readiness) {
             let events: u64 = wait.user_events.iter().map(|events| u64::from(*events)).sum();
             let calls = wait.user_events.len().max(1) as u64;
             wait.max_events = ((events + calls / 2) / calls).max(1) as u32;
         }
         Ok(workload)
+    }
+
+    /// Base CPI of the program's own code, where the workload's own is `own`.
+    fn base_cpi(&self, own: Option<u32>) -> Option<u32> {
+        let changed = |milli: u32| (u64::from(milli) * u64::from(self.base_cpi_permille) / 1000) as u32;
+        self.user_base_cpi_milli.or(own).map(changed)
+    }
+
+    /// The recipe without what is changed after a workload has been made.
+    fn work_only(&self) -> Recipe {
+        Recipe { base_cpi_permille: UNCHANGED, user_base_cpi_milli: None, ..self.clone() }
     }
 
     /// Changes what is known of the kernel's work before blocks are scaled to it: scaling what has been scaled would keep the same
@@ -127,8 +139,13 @@ impl Supplies {
         let work = serde_json::to_string(&(&kernel.name, &kernel.work)).map_err(|error| failure(error.to_string()))?;
         let slot = {
             let mut workloads = self.workloads.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(workloads.entry((recipe.clone(), work)).or_default())
+            Arc::clone(workloads.entry((recipe.work_only(), work)).or_default())
         };
-        slot.get_or_init(|| recipe.make(kernel).map(Arc::new).map_err(|error| failure(error.to_string()))).clone()
+        let made = slot.get_or_init(|| recipe.make(kernel).map(Arc::new).map_err(|error| failure(error.to_string()))).clone()?;
+        let user_base_cpi_milli = recipe.base_cpi(made.user_base_cpi_milli);
+        if user_base_cpi_milli == made.user_base_cpi_milli {
+            return Ok(made);
+        }
+        Ok(Arc::new(Workload { user_base_cpi_milli, ..(*made).clone() }))
     }
 }

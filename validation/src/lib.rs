@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod baseline;
+pub mod calibration;
 pub mod conditions;
 pub mod figures;
 pub mod lab;

@@ -181,6 +181,11 @@ impl Row {
         self.tolerance.holds(published, self.low, self.high, predicted)
     }
 
+    /// The error in units of the tolerance; `None` when the row has none or its value is a word.
+    pub fn error_in_tolerances(&self, predicted: f64) -> Option<f64> {
+        self.tolerance.distance(self.value.number()?, self.low, self.high, predicted)
+    }
+
     /// Signed error: in units of a percentage or by difference for gains, shares and small counts; relative for all else.
     pub fn signed_error(&self, predicted: f64) -> Option<SignedError> {
         let published = self.value.number()?;

@@ -67,6 +67,23 @@ impl Tolerance {
         parsed.ok_or_else(|| ToleranceError { text: text.into() })
     }
 
+    /// How far `predicted` lies outside the published value or range, in units of the tolerance, with its sign: 1 is just within.
+    /// `None` without a tolerance, and inside a published range it is 0.
+    pub fn distance(self, published: f64, low: Option<f64>, high: Option<f64>, predicted: f64) -> Option<f64> {
+        let (low, high) = (low.unwrap_or(published), high.unwrap_or(published));
+        let outside = (predicted - high).max(0.0) + (predicted - low).min(0.0);
+        let end = if outside > 0.0 { high } else { low };
+        Some(match self {
+            Tolerance::None => return None,
+            Tolerance::Relative(fraction) => outside / (end.abs() * fraction),
+            Tolerance::Absolute(slack) => outside / slack,
+            Tolerance::Factor(factor) if outside == 0.0 || factor <= 1.0 => 0.0,
+            Tolerance::Factor(factor) => (predicted / end).ln() / factor.ln(),
+            Tolerance::AtMost(most) => (predicted - published).max(0.0) / (most - published),
+            Tolerance::Range => outside / (high - low),
+        })
+    }
+
     /// Whether `predicted` is within. A row with a published range is met inside it too. `None` without a tolerance.
     pub fn holds(self, published: f64, low: Option<f64>, high: Option<f64>, predicted: f64) -> Option<bool> {
         let (low, high) = (low.unwrap_or(published), high.unwrap_or(published));
@@ -103,6 +120,22 @@ mod tests {
             assert_eq!(Tolerance::parse(text, unit), Ok(expected), "{text}");
         }
         assert!(Tolerance::parse("about right", "%").is_err());
+    }
+
+    #[test]
+    fn a_distance_of_one_is_just_within() {
+        for (tolerance, at) in [
+            (Tolerance::Relative(0.1), 110.0),
+            (Tolerance::Absolute(7.0), 93.0),
+            (Tolerance::Factor(2.0), 200.0),
+            (Tolerance::AtMost(120.0), 120.0),
+        ] {
+            let distance = tolerance.distance(100.0, None, None, at).unwrap();
+            assert!((distance.abs() - 1.0).abs() < 1e-9, "{tolerance:?}: {distance}");
+            assert_eq!(distance < 0.0, at < 100.0, "{tolerance:?}");
+        }
+        assert_eq!(Tolerance::Absolute(5.0).distance(30.0, Some(25.0), Some(35.0), 33.0), Some(0.0));
+        assert_eq!(Tolerance::None.distance(1.0, None, None, 2.0), None);
     }
 
     #[test]

@@ -7,20 +7,36 @@ use crate::rows::{memcached, nginx};
 use crate::server_run::{Measured, ServerRun, estimate};
 use sim_core::ids::Mode;
 
-/// The table gives no number of connections: that of figure 6 is taken.
+/// memcached as in table 1, which gives no number of connections: that of figure 6 is taken.
+///
+/// # Errors
+/// When a preset does not exist.
+pub fn memcached_run() -> Result<ServerRun, Stop> {
+    Ok(memcached::server()?.connections(memcached::CONNECTIONS))
+}
+
+/// nginx as in table 1, with the connections of figure 8.
+///
+/// # Errors
+/// When a preset does not exist.
+pub fn nginx_run() -> Result<ServerRun, Stop> {
+    Ok(nginx::server()?.connections(nginx::CONNECTIONS))
+}
+
+/// The rows of memcached.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn memcached(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
-    counters(lab, row, memcached::server()?.connections(memcached::CONNECTIONS))
+    counters(lab, row, memcached_run()?)
 }
 
-/// As [`memcached`], with the connections of figure 8.
+/// The rows of nginx.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn nginx(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
-    counters(lab, row, nginx::server()?.connections(nginx::CONNECTIONS))
+    counters(lab, row, nginx_run()?)
 }
 
 fn counters(lab: &Lab, row: &Row, run: ServerRun) -> Result<Outcome, Stop> {

@@ -20,6 +20,22 @@ fn server(workload: &str) -> Result<ServerRun, Stop> {
     Ok(ServerRun::new(workload, atc11_settings()?))
 }
 
+/// Apache with synchronous calls at the load at which gains are looked at.
+///
+/// # Errors
+/// When a preset does not exist.
+pub fn apache_run() -> Result<ServerRun, Stop> {
+    Ok(server("apache-ab")?.connections(LOAD))
+}
+
+/// MySQL likewise.
+///
+/// # Errors
+/// When a preset does not exist.
+pub fn mysql_run() -> Result<ServerRun, Stop> {
+    Ok(server("mysql-sysbench")?.connections(LOAD))
+}
+
 /// AP-sync.
 ///
 /// # Errors

@@ -1,0 +1,32 @@
+//! Fits the free parameters to the published CAL rows: `cargo run --release -p validation --bin calibrate-papers > calibration.json`.
+//!
+//! Progress and the fitted values go to standard error, the report as JSON to standard output. The committed report is
+//! `validation/data/calibration.json`; its values stand in the presets and programs, which a test checks.
+
+use mechanisms::compare::Job;
+use sim_core::progress::Silent;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use validation::calibration::calibrate;
+
+fn main() -> ExitCode {
+    let cancel = AtomicBool::new(false);
+    let job = Job { threads: 0, progress: &Silent, cancel: &cancel, command: "calibrate-papers".into() };
+    match calibrate(&job, &mut |line| eprintln!("{line}")) {
+        Ok(report) => {
+            for fitted in report.fitted() {
+                eprintln!("{} = {} ({:?})", fitted.name, fitted.value, fitted.determined);
+            }
+            for work in &report.work {
+                eprintln!("{}: {} instructions a call for {}", work.row, work.model, work.published);
+                eprintln!("    {} permille in force, {} wanted", work.permille, work.permille_wanted);
+            }
+            print!("{}", report.to_json_pretty());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("calibration: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

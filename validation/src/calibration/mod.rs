@@ -1,0 +1,181 @@
+//! Fitting the few free parameters to the CAL rows, and nothing else: [`crate::published::rows_for`] hands out no other row here.
+//!
+//! Weighted least squares by Gauss-Newton with damping (Levenberg-Marquardt): the residual of a row is its error in units of its
+//! tolerance, derivatives are differences of simulations under the same seeds. A row that the model misses for another reason than its
+//! parameters must not bend them: errors beyond [`OUTLIER`] tolerances count ever less (Cauchy's loss). Parameters are fitted in groups, each to
+//! the rows that speak of it; what it moves in other rows is seen in the final report.
+
+pub mod parameters;
+pub mod report;
+pub mod solve;
+pub mod work;
+
+use crate::conditions::Conditions;
+use crate::lab::{Lab, Stop, Store};
+use crate::published::{PublishedError, Row, Use, rows_for};
+use crate::registry::{Answer, answer};
+use mechanisms::compare::{ExperimentError, Job};
+use parameters::{GROUPS, Group, Parameter};
+use report::{Determination, Fitted, GroupReport, Report, Residual};
+use solve::Step;
+
+/// Seeds of each experiment: derivatives are differences under the same seed, and rows are many.
+const REPS: u32 = 1;
+/// Steps of a group at most.
+const STEPS_MOST: usize = 6;
+/// A step that improves the sum of squares by less than this share ends the fit.
+const IMPROVEMENT_LEAST: f64 = 0.01;
+/// The loss of an error grows like its square up to about so many tolerances, and like its logarithm far beyond.
+pub const OUTLIER: f64 = 2.0;
+
+/// A calibration that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// The table of published results.
+    #[error(transparent)]
+    Published(#[from] PublishedError),
+    /// The experiments.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// A row that cannot be answered.
+    #[error("row {row}: {cause}")]
+    Row {
+        /// The row.
+        row: String,
+        /// Why.
+        cause: String,
+    },
+    /// No step could be computed.
+    #[error("group {group}: no step can be computed: the rows do not depend on the parameters")]
+    Singular {
+        /// The group.
+        group: &'static str,
+    },
+}
+
+/// Values of all parameters, by their place in the table of parameters.
+pub type Values = Vec<f64>;
+
+/// Fits all groups in order and reports residuals of all CAL rows under the result.
+///
+/// # Errors
+/// A row that cannot be evaluated, or an interruption.
+pub fn calibrate(job: &Job, told: &mut dyn FnMut(&str)) -> Result<Report, CalibrationError> {
+    let rows = rows_for(&[Use::Calibration])?;
+    let mut values: Values = parameters::all().map(|parameter| parameter.start).collect();
+    let mut groups = Vec::new();
+    let store = Store::new();
+    for group in GROUPS {
+        let fit = Fit { group, rows: group.rows(&rows), job, store: &store };
+        groups.push(fit.run(&mut values, told)?);
+    }
+    let outcomes = predict(&store, &rows, &values, job)?;
+    let work = work::work(&store, job)?;
+    let residuals = rows.iter().zip(outcomes).map(|(row, value)| Residual::new(row, value)).collect();
+    Ok(Report::new(work, groups, residuals))
+}
+
+/// The model's values of rows under values of all parameters.
+fn predict(store: &Store, rows: &[Row], values: &Values, job: &Job) -> Result<Vec<Option<f64>>, CalibrationError> {
+    let apply = |conditions: &mut Conditions| parameters::apply(conditions, values);
+    let lab = Lab::new(store, REPS).with(&apply);
+    loop {
+        let outcomes: Vec<Result<Option<f64>, Stop>> = rows.iter().map(|row| evaluate(&lab, row)).collect();
+        if !store.settle(job)? {
+            let told = |(row, outcome): (&Row, Result<Option<f64>, Stop>)| {
+                outcome.map_err(|stop| CalibrationError::Row { row: row.id.clone(), cause: stop.to_string() })
+            };
+            return rows.iter().zip(outcomes).map(told).collect();
+        }
+    }
+}
+
+fn evaluate(lab: &Lab, row: &Row) -> Result<Option<f64>, Stop> {
+    match answer(&row.id) {
+        Some(Answer::Model(evaluate)) => Ok(evaluate(lab, row)?.value.number()),
+        Some(Answer::NotPredicted(_)) | None => Ok(None),
+    }
+}
+
+/// One group's fit.
+struct Fit<'a> {
+    group: &'static Group,
+    rows: Vec<Row>,
+    job: &'a Job<'a>,
+    store: &'a Store,
+}
+
+impl Fit<'_> {
+    fn run(&self, values: &mut Values, told: &mut dyn FnMut(&str)) -> Result<GroupReport, CalibrationError> {
+        let (cost, determinations) = self.descend(values, told)?;
+        let fitted = self.group.places().zip(determinations);
+        let fitted = fitted.map(|(place, determination)| Fitted::new(parameters::get(place), values[place], determination));
+        Ok(GroupReport { name: self.group.name.into(), cost, rows: self.rows.len(), fitted: fitted.collect() })
+    }
+
+    /// Steps downhill until they bring nothing; the sum of squares and how well each parameter is determined there.
+    fn descend(&self, values: &mut Values, told: &mut dyn FnMut(&str)) -> Result<(f64, Vec<Determination>), CalibrationError> {
+        let mut residuals = self.residuals(values)?;
+        let mut cost = sum_of_squares(&residuals);
+        let mut damping = solve::FIRST_DAMPING;
+        let mut jacobian = self.jacobian(values, &residuals)?;
+        for _ in 0..STEPS_MOST {
+            let step = solve::step(&jacobian, &residuals, damping);
+            let Step(step) = step.ok_or(CalibrationError::Singular { group: self.group.name })?;
+            let moved = self.moved(values, &step);
+            let tried = self.residuals(&moved)?;
+            let tried_cost = sum_of_squares(&tried);
+            told(&format!("{}: sum of squares {cost:.2} -> {tried_cost:.2}, {}", self.group.name, self.group.show(&moved)));
+            if tried_cost >= cost {
+                damping *= solve::DAMPING_FACTOR;
+                continue;
+            }
+            let improvement = (cost - tried_cost) / cost;
+            (*values, residuals, cost) = (moved, tried, tried_cost);
+            damping /= solve::DAMPING_FACTOR;
+            if improvement < IMPROVEMENT_LEAST {
+                break;
+            }
+            jacobian = self.jacobian(values, &residuals)?;
+        }
+        Ok((cost, solve::determinations(&jacobian)))
+    }
+
+    /// Errors of the group's rows in units of their tolerances.
+    fn residuals(&self, values: &Values) -> Result<Vec<f64>, CalibrationError> {
+        let predicted = predict(self.store, &self.rows, values, self.job)?;
+        let in_tolerances =
+            |(row, value): (&Row, Option<f64>)| value.and_then(|value| row.error_in_tolerances(value).map(softened));
+        Ok(self.rows.iter().zip(predicted).filter_map(in_tolerances).collect())
+    }
+
+    /// Change of each residual by a whole range of each free parameter.
+    fn jacobian(&self, values: &Values, residuals: &[f64]) -> Result<Vec<Vec<f64>>, CalibrationError> {
+        let column = |place: usize| {
+            let parameter = parameters::get(place);
+            let mut moved = values.clone();
+            moved[place] = parameter.probe(values[place]);
+            let share = (moved[place] - values[place]) / parameter.range();
+            Ok(self.residuals(&moved)?.iter().zip(residuals).map(|(moved, here)| (moved - here) / share).collect())
+        };
+        self.group.places().map(column).collect()
+    }
+
+    fn moved(&self, values: &Values, step: &[f64]) -> Values {
+        let mut moved = values.clone();
+        for (place, share) in self.group.places().zip(step) {
+            let parameter: &Parameter = parameters::get(place);
+            moved[place] = parameter.bounded(values[place] + share * parameter.range());
+        }
+        moved
+    }
+}
+
+/// The number whose square is Cauchy's loss of an error.
+fn softened(error: f64) -> f64 {
+    error.signum() * OUTLIER * (error / OUTLIER).powi(2).ln_1p().sqrt()
+}
+
+fn sum_of_squares(residuals: &[f64]) -> f64 {
+    residuals.iter().map(|residual| residual * residual).sum()
+}

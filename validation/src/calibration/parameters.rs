@@ -140,7 +140,7 @@ impl Group {
 
     /// The group's values for people.
     pub fn show(&'static self, values: &[f64]) -> String {
-        let shown = self.places().map(|place| get(place)).zip(self.places());
+        let shown = self.places().map(get).zip(self.places());
         let shown = shown.map(|(parameter, place)| format!("{} {}", parameter.name, parameter.as_setting(values[place])));
         shown.collect::<Vec<_>>().join(", ")
     }

@@ -169,6 +169,9 @@ pub fn apply(conditions: &mut Conditions, values: &[f64]) {
 /// The value that the model has now: in a preset or a published program. Nothing when the name is neither.
 pub fn in_force(name: &str, conditions: &Conditions) -> Option<u32> {
     if let Some(program) = name.strip_suffix(".user_base_cpi_milli") {
+        if program == "xalan" {
+            return Some(traces::xalan::BASE_CPI_MILLI);
+        }
         return programs::find(program).and_then(|program| program.user_base_cpi_milli);
     }
     let settings = serde_json::to_value(&conditions.settings).ok()?;

@@ -107,10 +107,25 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn run(&self, values: &mut Values, told: &mut dyn FnMut(&str)) -> Result<GroupReport, CalibrationError> {
-        let (cost, determinations) = self.descend(values, told)?;
+        let mut ends = Vec::new();
+        for mut start in self.group.starts(values) {
+            let (cost, determinations) = self.descend(&mut start, told)?;
+            ends.push((cost, start, determinations));
+        }
+        ends.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let second = ends.get(1).map(|end| end.0);
+        let best = ends.into_iter().next().ok_or(CalibrationError::Singular { group: self.group.name })?;
+        let (cost, own, determinations) = best;
+        *values = own;
         let fitted = self.group.places().zip(determinations);
         let fitted = fitted.map(|(place, determination)| Fitted::new(parameters::get(place), values[place], determination));
-        Ok(GroupReport { name: self.group.name.into(), cost, rows: self.rows.len(), fitted: fitted.collect() })
+        Ok(GroupReport {
+            name: self.group.name.into(),
+            cost,
+            cost_of_other_flags: second,
+            rows: self.rows.len(),
+            fitted: fitted.collect(),
+        })
     }
 
     /// Steps downhill until they bring nothing; the sum of squares and how well each parameter is determined there.
@@ -153,6 +168,9 @@ impl Fit<'_> {
     fn jacobian(&self, values: &Values, residuals: &[f64]) -> Result<Vec<Vec<f64>>, CalibrationError> {
         let column = |place: usize| {
             let parameter = parameters::get(place);
+            if parameter.is_flag() {
+                return Ok(vec![0.0; residuals.len()]);
+            }
             let mut moved = values.clone();
             moved[place] = parameter.probe(values[place]);
             let share = (moved[place] - values[place]) / parameter.range();

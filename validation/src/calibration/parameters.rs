@@ -25,6 +25,8 @@ enum Set {
     Setting(fn(&mut Conditions, u32)),
     /// A setting that is a power of two; the value is the exponent.
     PowerOfTwo(fn(&mut Conditions, u32)),
+    /// A setting that is on (1) or off (0): the fit is made with both.
+    Flag(fn(&mut Conditions, bool)),
     /// The base CPI of one program's own code.
     BaseCpi(&'static [&'static str]),
 }
@@ -40,10 +42,16 @@ impl Parameter {
         value.clamp(self.low, self.high)
     }
 
-    /// A value far enough from `value` for a derivative: a tenth of the range, a whole power of two, towards the roomier side.
+    /// A parameter without derivatives: each of its values is tried.
+    pub fn is_flag(&self) -> bool {
+        matches!(self.set, Set::Flag(_))
+    }
+
+    /// A value far enough from `value` for a derivative: a tenth of the range, a whole power of two, the other value of a flag, towards
+    /// the roomier side.
     pub fn probe(&self, value: f64) -> f64 {
         let step = match self.set {
-            Set::PowerOfTwo(_) => 1.0,
+            Set::PowerOfTwo(_) | Set::Flag(_) => 1.0,
             Set::Setting(_) | Set::BaseCpi(_) => self.range() / 10.0,
         };
         if value + step <= self.high { value + step } else { value - step }
@@ -53,7 +61,7 @@ impl Parameter {
     pub fn as_setting(&self, value: f64) -> u32 {
         match self.set {
             Set::PowerOfTwo(_) => 1 << (value.round() as u32),
-            Set::Setting(_) | Set::BaseCpi(_) => value.round() as u32,
+            Set::Setting(_) | Set::BaseCpi(_) | Set::Flag(_) => value.round() as u32,
         }
     }
 
@@ -61,6 +69,7 @@ impl Parameter {
         let setting = self.as_setting(value);
         match self.set {
             Set::Setting(set) | Set::PowerOfTwo(set) => set(conditions, setting),
+            Set::Flag(set) => set(conditions, setting == 1),
             Set::BaseCpi(workloads) => {
                 let name = conditions.workload.name.split(':').next().unwrap_or_default();
                 if workloads.contains(&name) {
@@ -92,44 +101,91 @@ const fn base_cpi(name: &'static str, workloads: &'static [&'static str]) -> Par
 }
 
 /// All groups, in the order in which they are fitted.
-pub static GROUPS: &[Group] = &[Group {
-    name: "processor",
-    parameters: &[
-        setting("machine.base_cpi_kernel_milli", 700.0, 250.0, 2000.0, |conditions, value| {
-            conditions.settings.machine.base_cpi_kernel_milli = value;
-        }),
-        setting("machine.exposure.instruction_permille_user", 1000.0, 500.0, 1000.0, |conditions, value| {
-            conditions.settings.machine.exposure.instruction_permille_user = value;
-        }),
-        setting("machine.exposure.instruction_permille_kernel", 1000.0, 500.0, 1000.0, |conditions, value| {
-            conditions.settings.machine.exposure.instruction_permille_kernel = value;
-        }),
-        setting("machine.exposure.data_permille_user", 500.0, 200.0, 1000.0, |conditions, value| {
-            conditions.settings.machine.exposure.data_permille_user = value;
-        }),
-        setting("machine.exposure.data_permille_kernel", 500.0, 200.0, 1000.0, |conditions, value| {
-            conditions.settings.machine.exposure.data_permille_kernel = value;
-        }),
-        // Intel discloses no size. 4 Ki entries are about what a Pentium M's predictor was found to hold, 64 Ki a large one.
-        Parameter {
-            name: "machine.branch.history_entries",
-            start: 14.0,
-            low: 12.0,
-            high: 16.0,
-            set: Set::PowerOfTwo(|conditions, value| conditions.settings.machine.branch.history_entries = value),
-        },
-        base_cpi("xalan.user_base_cpi_milli", &["xalan", "xalan-pwrite", "xalan-null"]),
-        base_cpi("memcached-memslap.user_base_cpi_milli", &["memcached-memslap", "memcached-udp-memaslap"]),
-        base_cpi("nginx-ab.user_base_cpi_milli", &["nginx-ab", "nginx-httperf"]),
-        base_cpi("apache-ab.user_base_cpi_milli", &["apache-ab"]),
-    ],
-    rows: &["T1-", "A01", "A02", "FX-", "FR-", "FT1-", "AP-sync"],
-}];
+pub static GROUPS: &[Group] = &[
+    Group {
+        name: "processor",
+        parameters: &[
+            setting("machine.base_cpi_kernel_milli", 700.0, 250.0, 2000.0, |conditions, value| {
+                conditions.settings.machine.base_cpi_kernel_milli = value;
+            }),
+            setting("machine.exposure.instruction_permille_user", 1000.0, 500.0, 1000.0, |conditions, value| {
+                conditions.settings.machine.exposure.instruction_permille_user = value;
+            }),
+            setting("machine.exposure.instruction_permille_kernel", 1000.0, 500.0, 1000.0, |conditions, value| {
+                conditions.settings.machine.exposure.instruction_permille_kernel = value;
+            }),
+            setting("machine.exposure.data_permille_user", 500.0, 200.0, 1000.0, |conditions, value| {
+                conditions.settings.machine.exposure.data_permille_user = value;
+            }),
+            setting("machine.exposure.data_permille_kernel", 500.0, 200.0, 1000.0, |conditions, value| {
+                conditions.settings.machine.exposure.data_permille_kernel = value;
+            }),
+            // Intel discloses no size. 4 Ki entries are about what a Pentium M's predictor was found to hold, 64 Ki a large one.
+            Parameter {
+                name: "machine.branch.history_entries",
+                start: 14.0,
+                low: 12.0,
+                high: 16.0,
+                set: Set::PowerOfTwo(|conditions, value| conditions.settings.machine.branch.history_entries = value),
+            },
+            // Intel documents prefetchers of data, not whether the next instruction line is fetched ahead.
+            Parameter {
+                name: "machine.prefetch.instruction_next_line",
+                start: 1.0,
+                low: 0.0,
+                high: 1.0,
+                set: Set::Flag(|conditions, value| conditions.settings.machine.prefetch.instruction_next_line = value),
+            },
+            base_cpi("xalan.user_base_cpi_milli", &["xalan", "xalan-pwrite", "xalan-null"]),
+            base_cpi("memcached-memslap.user_base_cpi_milli", &["memcached-memslap", "memcached-udp-memaslap"]),
+            base_cpi("nginx-ab.user_base_cpi_milli", &["nginx-ab", "nginx-httperf"]),
+            base_cpi("apache-ab.user_base_cpi_milli", &["apache-ab"]),
+        ],
+        rows: &["T1-", "A01", "A02", "FX-", "FR-", "FT1-", "AP-sync"],
+    },
+    // Hand counts of straightforward code hold within a factor of two.
+    Group {
+        name: "posting",
+        parameters: &[
+            // entry and return instruction cannot be told apart by any row: the return keeps its guess
+            setting("machine.crossing.syscall_cycles", 30.0, 10.0, 90.0, |conditions, value| {
+                conditions.settings.machine.crossing.syscall_cycles = value;
+            }),
+            setting("mechanism.exception_less.post_instructions", 24.0, 12.0, 48.0, |conditions, value| {
+                conditions.settings.mechanism.exception_less.post_instructions = value;
+            }),
+            setting("mechanism.exception_less.dispatch_instructions", 20.0, 10.0, 40.0, |conditions, value| {
+                conditions.settings.mechanism.exception_less.dispatch_instructions = value;
+            }),
+            setting("mechanism.exception_less.hand_over_instructions", 24.0, 15.0, 60.0, |conditions, value| {
+                conditions.settings.mechanism.exception_less.hand_over_instructions = value;
+            }),
+            setting("mechanism.exception_less.interrupt_delivery_cycles", 400.0, 100.0, 1600.0, |conditions, value| {
+                conditions.settings.mechanism.exception_less.interrupt_delivery_cycles = value;
+            }),
+        ],
+        rows: &["D03", "FB-", "FBR-"],
+    },
+];
 
 impl Group {
     /// The rows that the group is fitted to.
     pub fn rows(&self, all: &[Row]) -> Vec<Row> {
         all.iter().filter(|row| self.rows.iter().any(|start| row.id.starts_with(start))).cloned().collect()
+    }
+
+    /// Points at which the fit begins: all combinations of the flags, everything else as it stands.
+    pub fn starts(&'static self, values: &[f64]) -> Vec<Vec<f64>> {
+        let mut starts = vec![values.to_vec()];
+        for place in self.places().filter(|place| get(*place).is_flag()) {
+            let other = |start: &Vec<f64>| {
+                let mut other = start.clone();
+                other[place] = get(place).probe(other[place]);
+                other
+            };
+            starts.extend(starts.iter().map(other).collect::<Vec<_>>());
+        }
+        starts
     }
 
     /// Places of its parameters among all.
@@ -176,7 +232,10 @@ pub fn in_force(name: &str, conditions: &Conditions) -> Option<u32> {
     }
     let settings = serde_json::to_value(&conditions.settings).ok()?;
     let value = name.split('.').try_fold(&settings, |value, part| value.get(part))?;
-    u32::try_from(value.as_u64()?).ok()
+    match value {
+        serde_json::Value::Bool(flag) => Some(u32::from(*flag)),
+        number => u32::try_from(number.as_u64()?).ok(),
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,8 @@ pub struct GroupReport {
     pub name: String,
     /// Sum of squares of the rows' errors in tolerances, large errors weighted down ([`super::OUTLIER`]).
     pub cost: f64,
+    /// The same with the flags set the next best way: how much the rows say of them. Nothing without flags.
+    pub cost_of_other_flags: Option<f64>,
     /// Rows fitted to.
     pub rows: usize,
     /// The parameters.

@@ -42,6 +42,8 @@ pub(super) struct EventLoop {
     try_again_at: Option<Cycles>,
     /// The connection that was just accepted is still being opened.
     accepting: bool,
+    /// No readiness call has been made yet.
+    first: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ impl EventLoop {
             last_events: 1,
             try_again_at: None,
             accepting: false,
+            first: true,
         }
     }
 
@@ -309,11 +312,22 @@ impl EventLoop {
 
     /// Before its readiness call a loop tries to get the lock around accepting. The lock's line travels once or twice for each call of
     /// a loop: too little beside the requests of a loop to be simulated.
+    ///
+    /// A loop that misses the lock while it has no connection sleeps thousands of times longer than a request takes, so that a window of
+    /// some milliseconds shows either both loops at work or one. In the long run all but one sleep nearly always, and that is where the
+    /// simulation begins: the other loops stand somewhere in their delay.
     fn try_accept_lock(&mut self, system: &mut System, settings: &SyncSettings, task: TaskId) {
-        if system.accept_sharing != AcceptSharing::Mutex || system.try_accept_lock(self.poller) {
+        if system.accept_sharing != AcceptSharing::Mutex {
             return;
         }
-        let at = system.clock_of(task) + system.microseconds(settings.accept_mutex_delay_us);
+        let delay = system.microseconds(settings.accept_mutex_delay_us);
+        let first = std::mem::take(&mut self.first);
+        let wait = match first && self.poller != 0 {
+            true => system.rest_of_delay(delay),
+            false if system.try_accept_lock(self.poller) => return,
+            false => delay,
+        };
+        let at = system.clock_of(task) + wait;
         self.try_again_at = Some(at);
         system.wake_at(task, at);
         system.stats.occurred(LOCK_TAKEN, 1);

@@ -3,6 +3,7 @@
 use super::{HERD_WAKE_UPS, System};
 use crate::action::Slot;
 use crate::connection::{AcceptSharing, ConnectionState, Ready};
+use rand::RngExt;
 use sim_core::ids::{ConnectionId, CoreId, Cycles};
 
 impl System<'_> {
@@ -59,6 +60,11 @@ impl System<'_> {
             self.report_listener(poller);
         }
         true
+    }
+
+    /// What is left of a delay at a random moment of it.
+    pub fn rest_of_delay(&mut self, delay: Cycles) -> Cycles {
+        self.delays.random_range(0..=delay)
     }
 
     /// An event loop lets go of the lock around accepting, if it holds it.

@@ -144,6 +144,8 @@ pub struct System<'a> {
     exemplars: Xoshiro256PlusPlus,
     draws: Vec<Xoshiro256PlusPlus>,
     arrivals: Xoshiro256PlusPlus,
+    /// Draws how much of a delay has passed when the simulation begins.
+    delays: Xoshiro256PlusPlus,
     class_table: Vec<u64>,
     events: EventQueue<Event>,
     queues: Vec<ReceiveQueue>,
@@ -250,6 +252,7 @@ impl<'a> System<'a> {
             exemplars: seeds.child("exemplars").rng(),
             draws: (0..size.connections.max(1)).map(|index| draw_seeds.child_index(u64::from(index)).rng()).collect(),
             arrivals: seeds.child("arrivals").rng(),
+            delays: seeds.child("delays").rng(),
             class_table,
             events: EventQueue::new(),
             queues: (0..size.cores).map(|_| ReceiveQueue::default()).collect(),

@@ -25,6 +25,8 @@ const REPS: u32 = 1;
 const STEPS_MOST: usize = 6;
 /// A step that improves the sum of squares by less than this share ends the fit.
 const IMPROVEMENT_LEAST: f64 = 0.01;
+/// Corrections of a program's own parameter until its row holds: the first one nearly does it.
+const CORRECTIONS: usize = 2;
 /// The loss of an error grows like its square up to about so many tolerances, and like its logarithm far beyond.
 pub const OUTLIER: f64 = 2.0;
 
@@ -137,8 +139,8 @@ impl Fit<'_> {
         for _ in 0..STEPS_MOST {
             let step = solve::step(&jacobian, &residuals, damping);
             let Step(step) = step.ok_or(CalibrationError::Singular { group: self.group.name })?;
-            let moved = self.moved(values, &step);
-            let tried = self.residuals(&moved)?;
+            let mut moved = self.moved(values, &step);
+            let tried = self.residuals(&mut moved)?;
             let tried_cost = sum_of_squares(&tried);
             told(&format!("{}: sum of squares {cost:.2} -> {tried_cost:.2}, {}", self.group.name, self.group.show(&moved)));
             if tried_cost >= cost {
@@ -156,8 +158,24 @@ impl Fit<'_> {
         Ok((cost, solve::determinations(&jacobian)))
     }
 
-    /// Errors of the group's rows in units of their tolerances.
-    fn residuals(&self, values: &Values) -> Result<Vec<f64>, CalibrationError> {
+    /// Programs' own parameters follow from all others: each is set so that its row holds.
+    fn settle_programs(&self, values: &mut Values) -> Result<(), CalibrationError> {
+        let own_row = |row: &Row| self.group.places().find(|place| parameters::get(*place).own_row() == Some(&row.id));
+        let (places, rows): (Vec<usize>, Vec<Row>) = self.rows.iter().filter_map(|row| Some((own_row(row)?, row.clone()))).unzip();
+        for _ in 0..CORRECTIONS {
+            let predicted = predict(self.store, &rows, values, self.job)?;
+            for ((place, row), model) in places.iter().zip(&rows).zip(predicted) {
+                if let (Some(published), Some(model)) = (row.value.number(), model) {
+                    values[*place] = parameters::get(*place).corrected(values[*place], published, model);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Errors of the group's rows in units of their tolerances, with programs' own parameters set anew.
+    fn residuals(&self, values: &mut Values) -> Result<Vec<f64>, CalibrationError> {
+        self.settle_programs(values)?;
         let predicted = predict(self.store, &self.rows, values, self.job)?;
         let in_tolerances =
             |(row, value): (&Row, Option<f64>)| value.and_then(|value| row.error_in_tolerances(value).map(softened));
@@ -168,13 +186,13 @@ impl Fit<'_> {
     fn jacobian(&self, values: &Values, residuals: &[f64]) -> Result<Vec<Vec<f64>>, CalibrationError> {
         let column = |place: usize| {
             let parameter = parameters::get(place);
-            if parameter.is_flag() {
+            if !parameter.is_free() {
                 return Ok(vec![0.0; residuals.len()]);
             }
             let mut moved = values.clone();
             moved[place] = parameter.probe(values[place]);
             let share = (moved[place] - values[place]) / parameter.range();
-            Ok(self.residuals(&moved)?.iter().zip(residuals).map(|(moved, here)| (moved - here) / share).collect())
+            Ok(self.residuals(&mut moved)?.iter().zip(residuals).map(|(moved, here)| (moved - here) / share).collect())
         };
         self.group.places().map(column).collect()
     }

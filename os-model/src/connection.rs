@@ -49,6 +49,8 @@ pub struct Connection {
     pub poller: usize,
     /// True while it is in the poller's ready list.
     pub in_ready_list: bool,
+    /// A packet of it was lost and comes again at this time.
+    pub lost_until: Cycles,
     /// Replies that its client has received since the simulation began.
     pub replies: u64,
     /// The receive queue, and so the core, its packets arrive on.

@@ -313,8 +313,9 @@ impl<'a> System<'a> {
         }
         match self.clients.arrival {
             crate::clients::Arrival::Closed => {
-                // one request time apart each, so that the clients do not march in step
-                let spread = self.microseconds(1.0);
+                // a generator opens its connections one after the other, a round trip each: all at once they would overrun the receive
+                // ring, and lost packets come again after longer than most simulations last
+                let spread = self.microseconds((2.0 * self.clients.link_delay_us).max(1.0));
                 for index in 0..self.connections.len() as u32 {
                     self.events.push(u64::from(index) * spread, Event::ClientSend(ConnectionId(index)));
                 }
@@ -405,9 +406,12 @@ impl<'a> System<'a> {
         (link, client)
     }
 
-    /// Replies of the connection that had fewest since the simulation began.
+    /// Replies of the connection that had fewest since the simulation began. One that waits for a lost packet to be sent again, a
+    /// fifth of a second and longer than most simulations, does not count.
     pub fn fewest_replies(&self) -> u64 {
-        self.connections.iter().map(|connection| connection.replies).min().unwrap_or(0)
+        let now = self.now();
+        let live = self.connections.iter().filter(|connection| connection.lost_until <= now);
+        live.map(|connection| connection.replies).min().unwrap_or(0)
     }
 
     /// Packets lost to full receive rings.
@@ -526,6 +530,7 @@ fn new_connection(index: u32, size: &Size, queue_cores: u32) -> Connection {
     Connection {
         state: ConnectionState::Closed,
         inbox: VecDeque::new(),
+        lost_until: 0,
         request: Slot::NONE,
         opening: Slot::NONE,
         taken: false,

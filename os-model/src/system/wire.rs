@@ -45,6 +45,7 @@ impl System<'_> {
             queue.dropped_packets += 1;
             // TCP sends a lost segment again after its least retransmission time; datagram clients do the same
             let again = at + self.microseconds(SEND_AGAIN_US);
+            self.connections[packet.connection.index()].lost_until = again;
             self.events.push(again, Event::Arrive(packet));
             return;
         }

@@ -164,12 +164,6 @@ pub static GROUPS: &[Group] = &[
             setting("machine.exposure.instruction_permille_kernel", 1000.0, 500.0, 1000.0, |conditions, value| {
                 conditions.settings.machine.exposure.instruction_permille_kernel = value;
             }),
-            setting("machine.exposure.data_permille_user", 500.0, 200.0, 1000.0, |conditions, value| {
-                conditions.settings.machine.exposure.data_permille_user = value;
-            }),
-            setting("machine.exposure.data_permille_kernel", 500.0, 200.0, 1000.0, |conditions, value| {
-                conditions.settings.machine.exposure.data_permille_kernel = value;
-            }),
             // Intel discloses no size. 4 Ki entries are about what a Pentium M's predictor was found to hold, 64 Ki a large one.
             Parameter {
                 name: "machine.branch.history_entries",

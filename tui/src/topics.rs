@@ -82,7 +82,7 @@ pub const SETTINGS: &[Topic] = &[
     topic("mechanism.sync.reread_instructions", "Variant epoll-edge: user instructions from a served request to the next read."),
     topic(
         "mechanism.exception_less",
-        "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two.",
+        "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two, four of them fitted to published batch costs within it.",
     ),
     topic(
         "mechanism.exception_less.kernel_cores_wait",

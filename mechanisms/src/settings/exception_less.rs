@@ -41,7 +41,8 @@ pub enum KernelCoreWait {
 
 /// Exception-less calls. Instruction counts are of straightforward code for the work described in the papers, counted by hand on its
 /// x86-64 assembly (stores of number, six arguments and status; a compare and a branch per entry scanned; and so on): guesses within a
-/// factor of two that calibration on the published batch costs can replace.
+/// factor of two. Posting, dispatch, hand-over and interrupt delivery are fitted to published batch costs within that factor
+/// (validation/data/calibration.json).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExceptionLessSettings {
@@ -125,14 +126,14 @@ impl Default for ExceptionLessSettings {
     fn default() -> Self {
         ExceptionLessSettings {
             variant: ExceptionLessVariant::default(),
-            post_instructions: 24,
+            post_instructions: 22,
             scan_instructions: 5,
             callback_instructions: 60,
-            dispatch_instructions: 20,
+            dispatch_instructions: 13,
             complete_instructions: 10,
             register_thread_instructions: 6_000,
             hands_over: true,
-            hand_over_instructions: 24,
+            hand_over_instructions: 15,
             entries: 0,
             accepts_outstanding: 32,
             no_callback: ["close", "setsockopt", "shutdown"].map(str::to_owned).into(),
@@ -144,7 +145,7 @@ impl Default for ExceptionLessSettings {
             signal_instructions: 400,
             stat_result_lines: 3,
             kernel_cores_wait: KernelCoreWait::Poll,
-            interrupt_delivery_cycles: 400,
+            interrupt_delivery_cycles: 306,
             queue_index_instructions: 10,
             continuation_lines: 5,
             continuation_instructions: 60,

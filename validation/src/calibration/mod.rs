@@ -36,6 +36,9 @@ pub enum CalibrationError {
     /// The table of published results.
     #[error(transparent)]
     Published(#[from] PublishedError),
+    /// The committed calibration.
+    #[error("the committed calibration is damaged: {0}")]
+    Committed(#[from] serde_json::Error),
     /// The experiments.
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
@@ -71,8 +74,27 @@ pub fn calibrate(job: &Job, told: &mut dyn FnMut(&str)) -> Result<Report, Calibr
         let fit = Fit { group, rows: group.rows(&rows), job, store: &store };
         groups.push(fit.run(&mut values, told)?);
     }
-    let outcomes = predict(&store, &rows, &values, job)?;
-    let work = work::work(&store, job)?;
+    finish(&store, &rows, &values, groups, job)
+}
+
+/// The committed fit with residuals and amounts of work as they are now: after a change of the model that is not fitted to.
+///
+/// # Errors
+/// As [`calibrate`], and a damaged file.
+pub fn review(job: &Job) -> Result<Report, CalibrationError> {
+    let rows = rows_for(&[Use::Calibration])?;
+    let committed = Report::committed()?;
+    let value = |parameter: &Parameter| {
+        let fitted = committed.fitted().find(|fitted| fitted.name == parameter.name);
+        fitted.map_or(parameter.start, |fitted| parameter.from_setting(fitted.value))
+    };
+    let values: Values = parameters::all().map(value).collect();
+    finish(&Store::new(), &rows, &values, committed.groups.clone(), job)
+}
+
+fn finish(store: &Store, rows: &[Row], values: &Values, groups: Vec<GroupReport>, job: &Job) -> Result<Report, CalibrationError> {
+    let outcomes = predict(store, rows, values, job)?;
+    let work = work::work(store, job)?;
     let residuals = rows.iter().zip(outcomes).map(|(row, value)| Residual::new(row, value)).collect();
     Ok(Report::new(work, groups, residuals))
 }

@@ -98,6 +98,14 @@ impl Parameter {
         }
     }
 
+    /// The value of a setting: what [`Parameter::as_setting`] undoes.
+    pub fn from_setting(&self, setting: u32) -> f64 {
+        match self.set {
+            Set::PowerOfTwo(_) => f64::from(setting.max(1).ilog2()),
+            Set::Setting(_) | Set::BaseCpi(_) | Set::Flag(_) => f64::from(setting),
+        }
+    }
+
     fn apply(&self, conditions: &mut Conditions, value: f64) {
         let setting = self.as_setting(value);
         match self.set {
@@ -291,6 +299,7 @@ mod tests {
     #[test]
     fn every_parameter_can_be_set_and_lies_in_its_range() {
         for (place, parameter) in all().enumerate() {
+            assert_eq!(parameter.from_setting(parameter.as_setting(parameter.start)), parameter.start, "{}", parameter.name);
             assert!(parameter.low <= parameter.start && parameter.start <= parameter.high, "{}", parameter.name);
             let mut values: Vec<f64> = all().map(|parameter| parameter.start).collect();
             let mut before = Conditions::new("nginx-ab", atc11_settings().unwrap());

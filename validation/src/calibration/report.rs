@@ -24,6 +24,10 @@ pub enum Certainty {
     Roughly,
     /// Only together with others, or not at all.
     Hardly,
+    /// A program's own: its one row decides it, given all others.
+    ByItsRow,
+    /// A flag: both values were tried. The costs say how much the rows prefer this one.
+    ByComparison,
 }
 
 /// One fitted parameter.
@@ -39,10 +43,10 @@ pub struct Fitted {
     pub bounds: [u32; 2],
     /// The value lies at one of them: the rows ask for more than makes sense.
     pub at_bound: bool,
-    /// Plus or minus so much of its range with one tolerance of error, nothing else moving.
-    pub alone_share: f64,
+    /// Plus or minus so much of its range with one tolerance of error, nothing else moving. Nothing for what is not found by steps.
+    pub alone_share: Option<f64>,
     /// The same with all others making up for it.
-    pub together_share: f64,
+    pub together_share: Option<f64>,
     /// In words.
     pub determined: Certainty,
 }
@@ -57,10 +61,12 @@ impl Fitted {
             value: setting,
             start: parameter.as_setting(parameter.start),
             bounds,
-            at_bound: bounds.contains(&setting),
-            alone_share: rounded(determination.alone),
-            together_share: rounded(determination.together),
+            at_bound: !parameter.is_flag() && bounds.contains(&setting),
+            alone_share: parameter.is_free().then(|| rounded(determination.alone)),
+            together_share: parameter.is_free().then(|| rounded(determination.together)),
             determined: match determination.together {
+                _ if parameter.own_row().is_some() => Certainty::ByItsRow,
+                _ if parameter.is_flag() => Certainty::ByComparison,
                 share if share <= 0.1 => Certainty::Well,
                 share if share <= 0.5 => Certainty::Roughly,
                 _ => Certainty::Hardly,

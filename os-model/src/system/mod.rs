@@ -313,9 +313,13 @@ impl<'a> System<'a> {
         }
         match self.clients.arrival {
             crate::clients::Arrival::Closed => {
-                // a generator opens its connections one after the other, a round trip each: all at once they would overrun the receive
-                // ring, and lost packets come again after longer than most simulations last
-                let spread = self.microseconds((2.0 * self.clients.link_delay_us).max(1.0));
+                // A generator opens its connections one after the other, a round trip each: all at once they would overrun the receive
+                // ring, and lost packets come again after longer than most simulations last. The recorded client has no link.
+                let apart_us = match self.clients.kind {
+                    ClientKind::Remote => (2.0 * self.clients.link_delay_us).max(1.0),
+                    ClientKind::Recorded => 1.0,
+                };
+                let spread = self.microseconds(apart_us);
                 for index in 0..self.connections.len() as u32 {
                     self.events.push(u64::from(index) * spread, Event::ClientSend(ConnectionId(index)));
                 }

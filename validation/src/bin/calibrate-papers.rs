@@ -1,4 +1,4 @@
-//! Fits the free parameters to the published CAL rows: `cargo run --release -p validation --bin calibrate-papers > calibration.json`.
+//! Fits the free parameters to the published CAL rows: `cargo run --release -p validation --bin calibrate-papers > fitted.json`.
 //!
 //! With `--review` nothing is fitted: the committed values are kept, residuals and amounts of work are computed anew.
 //!

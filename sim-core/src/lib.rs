@@ -19,4 +19,5 @@ pub mod progress;
 pub mod report;
 pub mod seed;
 pub mod stack;
+pub mod sweep;
 pub mod workload;

@@ -8,8 +8,9 @@ use sim_core::ids::{CoreId, Cycles, Mode, TaskId};
 use sim_core::stack::{Component, CycleStack, Domain};
 use std::collections::BTreeMap;
 
-/// Slices at most, over all cores: some 100 MB. What comes later is left out, and the timeline says so.
-const SLICES_MAX: usize = 2_000_000;
+/// Slices, samples of counts and marks at most: some 50 MB, and 150 MB as text. What comes later is left out, and the timeline says from
+/// when on.
+const EVENTS_MAX: usize = 1_000_000;
 
 /// What a core does in a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,6 +116,8 @@ pub struct Slice {
     pub task: TaskId,
     /// The request it worked for.
     pub slot: Slot,
+    /// A handler began with it; a handler that was interrupted goes on in further slices.
+    pub begins: bool,
 }
 
 /// A count that changes over time.
@@ -122,8 +125,8 @@ pub struct Slice {
 pub struct Counter {
     /// What is counted.
     pub name: &'static str,
-    /// Of which core, poller or page.
-    pub index: u32,
+    /// Of which core, poller or page, where there are several.
+    pub index: Option<u32>,
     /// Times (cycles since the measured window opened) and values, in order of time.
     pub samples: Vec<(Cycles, u64)>,
 }
@@ -143,12 +146,16 @@ pub struct Timeline {
     span: Span,
     opened: Cycles,
     cores: Vec<Vec<Slice>>,
-    /// A handler began on the core: the next slice of a call is a new one.
-    begun: Vec<bool>,
+    /// The handler that began on each core and has no slice yet, with when it began.
+    begun: Vec<Option<(CallNumber, Cycles)>>,
+    without_slice: Vec<Vec<(Cycles, CallNumber)>>,
     counters: Vec<Counter>,
+    changes: BTreeMap<&'static str, Vec<(Cycles, i64)>>,
     calls: BTreeMap<CallNumber, u64>,
     folded: BTreeMap<(What, usize), Cycles>,
-    slices_left: usize,
+    events_left: usize,
+    cut_at: Option<Cycles>,
+    length: Cycles,
 }
 
 /// The state of a core before something happens on it.
@@ -178,22 +185,33 @@ impl Timeline {
             span,
             opened,
             cores: vec![Vec::new(); cores],
-            begun: vec![false; cores],
+            begun: vec![None; cores],
+            without_slice: vec![Vec::new(); cores],
             counters: Vec::new(),
+            changes: BTreeMap::new(),
             calls: BTreeMap::new(),
             folded: BTreeMap::new(),
-            slices_left: SLICES_MAX,
+            events_left: EVENTS_MAX,
+            cut_at: None,
+            length: 0,
         }
+    }
+
+    /// Room for one event more; `time` is when the first one does not fit.
+    fn has_room(&mut self, time: Cycles) -> bool {
+        if self.events_left == 0 {
+            self.cut_at.get_or_insert(time);
+            return false;
+        }
+        self.events_left -= 1;
+        true
     }
 
     /// Something happened on a core from `before` on; `clock` and `stack` are the core's now.
     pub(crate) fn record(&mut self, core: CoreId, task: TaskId, before: &Before, clock: Cycles, stack: &CycleStack) {
         let now = clock.saturating_sub(self.opened);
         if let Some(call) = before.call {
-            self.begun[core.index()] = true;
-            if self.holds(now) {
-                *self.calls.entry(call).or_default() += 1;
-            }
+            self.begin(core, call, now);
         }
         let Some((what, slot)) = before.what else { return };
         for component in Component::all() {
@@ -205,7 +223,24 @@ impl Timeline {
         let start = before.clock.saturating_sub(self.opened).max(self.span.start);
         let end = now.min(self.span.end);
         if start < end {
-            self.add(core, Slice { start, end, what, task, slot });
+            self.add(core, Slice { start, end, what, task, slot, begins: false });
+        }
+    }
+
+    /// A handler begins. One that began before and had nothing to execute gets a mark instead of a slice.
+    fn begin(&mut self, core: CoreId, call: CallNumber, now: Cycles) {
+        if !self.holds(now) {
+            return;
+        }
+        *self.calls.entry(call).or_default() += 1;
+        if let Some((earlier, at)) = self.begun[core.index()].replace((call, now)) {
+            self.mark(core, earlier, at);
+        }
+    }
+
+    fn mark(&mut self, core: CoreId, call: CallNumber, at: Cycles) {
+        if self.has_room(at) {
+            self.without_slice[core.index()].push((at, call));
         }
     }
 
@@ -214,21 +249,24 @@ impl Timeline {
     }
 
     fn add(&mut self, core: CoreId, slice: Slice) {
-        let begins = matches!(slice.what, What::Call(_)) && std::mem::take(&mut self.begun[core.index()]);
+        let begun = &mut self.begun[core.index()];
+        let begins = begun.is_some_and(|(call, _)| slice.what == What::Call(call));
+        if begins {
+            *begun = None;
+        }
         if let Some(last) = self.cores[core.index()].last_mut()
             && !begins
             && last.end == slice.start
             && (last.what, last.task, last.slot) == (slice.what, slice.task, slice.slot)
         {
             last.end = slice.end;
-        } else if self.slices_left > 0 {
-            self.slices_left -= 1;
-            self.cores[core.index()].push(slice);
+        } else if self.has_room(slice.start) {
+            self.cores[core.index()].push(Slice { begins, ..slice });
         }
     }
 
     /// A count's value at a time of the simulation; only changes are kept.
-    pub(crate) fn count(&mut self, name: &'static str, index: u32, at: Cycles, value: u64) {
+    pub(crate) fn count(&mut self, name: &'static str, index: Option<u32>, at: Cycles, value: u64) {
         let time = at.saturating_sub(self.opened);
         if !self.holds(time) {
             return;
@@ -238,10 +276,36 @@ impl Timeline {
             self.counters.push(Counter { name, index, samples: Vec::new() });
             self.counters.len() - 1
         });
-        let samples = &mut self.counters[position].samples;
-        if samples.last().is_none_or(|last| last.1 != value) {
-            samples.push((time, value));
+        let changed = self.counters[position].samples.last().is_none_or(|last| last.1 != value);
+        if changed && self.has_room(time) {
+            self.counters[position].samples.push((time, value));
         }
+    }
+
+    /// `amount` is part of a count from one time of the simulation to another, which may lie ahead: bytes that wait for a link.
+    pub(crate) fn occupy(&mut self, name: &'static str, from: Cycles, until: Cycles, amount: u64) {
+        let start = from.saturating_sub(self.opened).max(self.span.start);
+        let end = until.saturating_sub(self.opened).min(self.span.end);
+        if start < end && self.has_room(start) && self.has_room(start) {
+            let changes = self.changes.entry(name).or_default();
+            changes.extend([(start, amount as i64), (end, -(amount as i64))]);
+        }
+    }
+
+    /// The measured window was `length` cycles long and is over: what was only asked for is no longer part of the recording.
+    pub(crate) fn close(&mut self, length: Cycles) {
+        self.length = length;
+        self.span.end = self.span.end.min(length);
+        for core in 0..self.begun.len() {
+            if let Some((call, at)) = self.begun[core].take() {
+                self.mark(CoreId(core as u16), call, at);
+            }
+        }
+    }
+
+    /// Length of the measured window in cycles.
+    pub fn length(&self) -> Cycles {
+        self.length
     }
 
     /// The recorded part of the window.
@@ -259,17 +323,39 @@ impl Timeline {
         self.calls.iter().map(|(call, count)| (*call, *count))
     }
 
-    /// True when there were more slices than are kept.
-    pub fn is_cut(&self) -> bool {
-        self.slices_left == 0
+    /// Handlers of each core that had nothing to execute in the recorded part: calls without recorded work, or cut off by its end. With
+    /// the slices that begin one they are all handlers of [`Timeline::calls`].
+    pub fn calls_without_slice(&self) -> &[Vec<(Cycles, CallNumber)>] {
+        &self.without_slice
+    }
+
+    /// When the first event happened that is left out because there were too many, in cycles since the measured window opened.
+    pub fn cut_at(&self) -> Option<Cycles> {
+        self.cut_at
     }
 
     /// Counts over time, by name and index. Cores take turns, so what they report may be out of order by a slice: it is put in order.
     pub fn counters(&self) -> Vec<Counter> {
-        let mut counters = self.counters.clone();
+        let changes = self.changes.iter();
+        let summed = changes.map(|(name, changes)| Counter { name, index: None, samples: self.sums(changes) });
+        let mut counters: Vec<Counter> = self.counters.iter().cloned().chain(summed).collect();
         counters.sort_by_key(|counter| (counter.name, counter.index));
         counters.iter_mut().for_each(|counter| counter.samples.sort_by_key(|sample| sample.0));
         counters
+    }
+
+    /// Values over time from changes in any order: one sample for each time at which there were some.
+    fn sums(&self, changes: &[(Cycles, i64)]) -> Vec<(Cycles, u64)> {
+        let mut by_time: BTreeMap<Cycles, i64> = BTreeMap::new();
+        for (time, change) in changes {
+            *by_time.entry(*time).or_default() += change;
+        }
+        let mut value = 0;
+        let values = by_time.into_iter().map(|(time, change)| {
+            value += change;
+            (time, value as u64)
+        });
+        values.filter(|sample| sample.0 < self.span.end).collect()
     }
 
     /// Cycles of the whole measured window by what the cores did and component of the cycle stack.

@@ -27,6 +27,22 @@ pub(super) enum EntryState {
     Done,
 }
 
+/// Counters of a page's entries, as [`EntryState::shown`] numbers them.
+const STATES_SHOWN: [&str; 4] =
+    ["free entries of page", "submitted entries of page", "busy entries of page", "done entries of page"];
+
+impl EntryState {
+    /// The state that whoever reads the entry sees. A call that is to be cancelled still waits, for its end.
+    fn shown(self) -> usize {
+        match self {
+            EntryState::Free | EntryState::Posting => 0,
+            EntryState::Submitted => 1,
+            EntryState::Busy | EntryState::Cancel => 2,
+            EntryState::Done => 3,
+        }
+    }
+}
+
 /// What happens when a call has completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Completion {
@@ -185,17 +201,22 @@ impl Pages {
         self.done_entries > 0
     }
 
-    /// Entries in use of each page, for the timeline. Pages are numbered through, over the user threads' home cores.
+    /// Entries of each page by state, for the timeline. Pages are numbered through, over the user threads' home cores; the entries of
+    /// queues count as pages of as many.
     pub fn report(&self, system: &mut System, core: CoreId, home: CoreId) {
         if !system.is_recording() {
             return;
         }
         let first = u32::from(home.0) * self.free.len() as u32;
-        for (page, free) in self.free.iter().enumerate() {
-            let in_use = (self.entries_of(page).len() - free.len()) as u64;
-            system.timeline_counter(core, "entries in use of page", first + page as u32, in_use);
+        for page in 0..self.free.len() {
+            let mut counts = [0; STATES_SHOWN.len()];
+            for entry in self.entries_of(page) {
+                counts[self.entry(entry).state.shown()] += 1;
+            }
+            for (name, count) in STATES_SHOWN.into_iter().zip(counts) {
+                system.timeline_counter(core, name, first + page as u32, count);
+            }
         }
-        system.timeline_counter(core, "completed entries of user thread on core", u32::from(home.0), u64::from(self.done_entries));
     }
 
     /// Entries that wait for a syscall thread.

@@ -181,7 +181,10 @@ impl ExceptionLess {
 
 impl Driver for ExceptionLess {
     fn next(&mut self, system: &mut System, task: TaskId) -> Next {
-        if task == self.user { self.next_user(system) } else { self.next_thread(system, task) }
+        let next = if task == self.user { self.next_user(system) } else { self.next_thread(system, task) };
+        let core = system.tasks[task.index()].core;
+        self.pages.report(system, core, self.home);
+        next
     }
 
     fn takes_connection(&mut self, system: &mut System, connection: ConnectionId) -> bool {

@@ -387,7 +387,11 @@ impl<'a> System<'a> {
     pub fn close_window(&mut self) -> Cycles {
         self.fill_idle();
         self.stats.close_window(self.now());
-        self.stats.window_cycles()
+        let length = self.stats.window_cycles();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.close(length);
+        }
+        length
     }
 
     /// Cores behind the furthest one get idle cycles up to it. Only cores that have nothing to execute are behind by more than a slice.

@@ -26,18 +26,46 @@ impl System<'_> {
     /// `index` says of which page or ring. Does nothing while nothing is recorded.
     pub fn timeline_counter(&mut self, core: CoreId, name: &'static str, index: u32, value: u64) {
         if let Some(timeline) = &mut self.timeline {
-            timeline.count(name, index, self.cpu.clock(core), value);
+            timeline.count(name, Some(index), self.cpu.clock(core), value);
         }
     }
 
-    /// Records the kernel's own counts: the core's run queue and what is ready in the pollers.
+    /// Records the kernel's own counts: the core's run queue and receive ring, and what is ready in the pollers.
     pub(super) fn record_queues(&mut self, core: CoreId) {
         let Some(timeline) = &mut self.timeline else { return };
         let at = self.cpu.clock(core);
-        timeline.count("run queue", u32::from(core.0), at, self.cores[core.index()].run_queue.len() as u64);
+        timeline.count("run queue", Some(u32::from(core.0)), at, self.cores[core.index()].run_queue.len() as u64);
+        timeline.count("receive ring", Some(u32::from(core.0)), at, self.queues[core.index()].ring.len() as u64);
         for (index, poller) in self.pollers.iter().enumerate() {
-            timeline.count("ready list", index as u32, at, poller.ready.len() as u64);
-            timeline.count("accept queue", index as u32, at, poller.accept_queue.len() as u64);
+            timeline.count("ready list", Some(index as u32), at, poller.ready.len() as u64);
+            timeline.count("accept queue", Some(index as u32), at, poller.accept_queue.len() as u64);
+        }
+    }
+
+    /// Records that a packet came into a core's receive ring.
+    pub(super) fn record_arrival(&mut self, core: CoreId, at: Cycles) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.count("receive ring", Some(u32::from(core.0)), at, self.queues[core.index()].ring.len() as u64);
+        }
+    }
+
+    /// Sends bytes over the link to the server; returns when the last one has left the client and when it has arrived.
+    pub(super) fn send_to_server(&mut self, now: Cycles, payload_bytes: u64) -> (Cycles, Cycles) {
+        let times = self.to_server.send(now, payload_bytes);
+        self.record_sending("link to the server, payload bytes", now, times.0, payload_bytes);
+        times
+    }
+
+    /// Sends bytes over the link to the clients, as [`System::send_to_server`].
+    pub(super) fn send_to_client(&mut self, now: Cycles, payload_bytes: u64) -> (Cycles, Cycles) {
+        let times = self.to_client.send(now, payload_bytes);
+        self.record_sending("link to the clients, payload bytes", now, times.0, payload_bytes);
+        times
+    }
+
+    fn record_sending(&mut self, name: &'static str, from: Cycles, until: Cycles, bytes: u64) {
+        if let Some(timeline) = &mut self.timeline {
+            timeline.occupy(name, from, until, bytes);
         }
     }
 

@@ -78,7 +78,7 @@ impl<'a> System<'a> {
     }
 
     fn send_empty(&mut self, kind: PacketKind, connection: ConnectionId, slot: Slot, at: Cycles) {
-        let (_, arrived) = self.to_server.send(at, EMPTY_PACKET_BYTES);
+        let (_, arrived) = self.send_to_server(at, EMPTY_PACKET_BYTES);
         self.events.push(arrived, Event::Arrive(Packet { kind, connection, slot }));
     }
 

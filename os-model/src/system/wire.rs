@@ -50,7 +50,9 @@ impl System<'_> {
             return;
         }
         queue.ring.push_back(packet);
-        if queue.polling || queue.armed {
+        let interrupts = !queue.polling && !queue.armed;
+        self.record_arrival(core, at);
+        if !interrupts {
             return;
         }
         let moderation = self.microseconds(self.kernel.network.interrupt_moderation_us as f64);
@@ -197,7 +199,7 @@ impl System<'_> {
         let connection = self.requests[slot.index()].connection;
         let kind = if self.workload.datagram { PacketKind::Datagram } else { PacketKind::Data };
         let bytes = u64::from(self.class(slot).request_bytes);
-        let (_, arrived) = self.to_server.send(at, bytes);
+        let (_, arrived) = self.send_to_server(at, bytes);
         self.events.push(arrived, Event::Arrive(Packet { kind, connection, slot }));
     }
 
@@ -206,15 +208,15 @@ impl System<'_> {
         if self.clients.kind == ClientKind::Recorded || self.turns_away(packet, at) {
             return;
         }
-        let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
-        let (_, acknowledged) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
+        let (_, at_client) = self.send_to_client(at, EMPTY_PACKET_BYTES);
+        let (_, acknowledged) = self.send_to_server(at_client, EMPTY_PACKET_BYTES);
         self.events.push(acknowledged, Event::Arrive(Packet { kind: PacketKind::Handshake, ..packet }));
         if self.has_sessions() {
             self.events.push(at_client, Event::ClientSend(packet.connection));
             return;
         }
         let bytes = u64::from(self.class(packet.slot).request_bytes);
-        let (left, arrived) = self.to_server.send(at_client, bytes);
+        let (left, arrived) = self.send_to_server(at_client, bytes);
         self.requests[packet.slot.index()].sent_at = left;
         self.events.push(arrived, Event::Arrive(Packet { kind: PacketKind::Data, ..packet }));
     }
@@ -236,7 +238,7 @@ impl System<'_> {
             (false, false) => PacketKind::Data,
         };
         let bytes = if kind == PacketKind::Syn { EMPTY_PACKET_BYTES } else { u64::from(self.class(slot).request_bytes) };
-        let (left, arrived) = self.to_server.send(at, bytes);
+        let (left, arrived) = self.send_to_server(at, bytes);
         self.requests[slot.index()].sent_at = left;
         self.events.push(arrived, Event::Arrive(Packet { kind, connection, slot }));
     }
@@ -312,7 +314,7 @@ impl System<'_> {
             }
             return;
         }
-        let (_, arrived) = self.to_client.send(at, u64::from(bytes));
+        let (_, arrived) = self.send_to_client(at, u64::from(bytes));
         self.acknowledge(connection, bytes, arrived);
         if last {
             self.events.push(arrived, Event::Reply(slot));
@@ -325,7 +327,7 @@ impl System<'_> {
             return;
         }
         for _ in 0..u64::from(bytes) / PACKET_PAYLOAD_BYTES / 2 {
-            let (_, arrived) = self.to_server.send(at, EMPTY_PACKET_BYTES);
+            let (_, arrived) = self.send_to_server(at, EMPTY_PACKET_BYTES);
             self.events.push(arrived, Event::Arrive(Packet { kind: PacketKind::Ack, connection, slot: Slot::NONE }));
         }
     }
@@ -363,11 +365,11 @@ impl System<'_> {
         if self.clients.kind == ClientKind::Recorded {
             return;
         }
-        let (_, at_client) = self.to_client.send(at, EMPTY_PACKET_BYTES);
+        let (_, at_client) = self.send_to_client(at, EMPTY_PACKET_BYTES);
         if self.has_sessions() {
             return self.session_closed(connection, at_client);
         }
-        let (_, back) = self.to_server.send(at_client, EMPTY_PACKET_BYTES);
+        let (_, back) = self.send_to_server(at_client, EMPTY_PACKET_BYTES);
         self.events.push(back, Event::Arrive(Packet { kind: PacketKind::Fin, connection, slot: Slot::NONE }));
         let replied = self.requests[slot.index()].replied;
         if self.clients.arrival == Arrival::Closed && replied {

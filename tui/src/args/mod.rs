@@ -134,6 +134,9 @@ pub struct CompareArguments {
     /// Mechanisms, or `mechanism:variant`, to compare with sync, separated by commas; all when left out
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub mechanism: Vec<String>,
+    /// Also write cycles as folded stacks `workload;mechanism;mode;work;cause`, for flame-graph tools (first seed)
+    #[arg(long, value_name = "FILE")]
+    pub folded: Option<PathBuf>,
     /// What to simulate.
     #[command(flatten)]
     pub experiment: ExperimentOptions,
@@ -153,10 +156,10 @@ pub struct RunArguments {
     /// Also write what each core did over time, for ui.perfetto.dev or chrome://tracing (first seed)
     #[arg(long, value_name = "FILE.json")]
     pub timeline: Option<PathBuf>,
-    /// Part of the measured window in the timeline, microseconds [default: 0..2000]
+    /// Part of the measured window in the timeline, in microseconds or with units: 500..800, 1ms..2.5ms [default: 0ms..2ms]
     #[arg(long, value_name = "START..END", requires = "timeline")]
     pub timeline_window: Option<String>,
-    /// Also write cycles as folded stacks `mode;work;component cycles`, for flame-graph tools (first seed)
+    /// Also write cycles as folded stacks `workload;mechanism;mode;work;cause`, for flame-graph tools (first seed)
     #[arg(long, value_name = "FILE")]
     pub folded: Option<PathBuf>,
     /// What to simulate.

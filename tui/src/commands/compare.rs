@@ -1,6 +1,6 @@
 //! `ringscope compare`: all mechanisms on one workload.
 
-use super::{add_timing, configuration, way, write_files};
+use super::{add_timing, configuration, recorded, way, write_files};
 use crate::args::{CompareArguments, canonical_command};
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, workloads};
@@ -13,6 +13,7 @@ use std::time::Instant;
 /// Runs the comparison and prints it.
 pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
     output::check_files(&options.output.output)?;
+    output::check_folders(options.folded.as_slice())?;
     let configuration = configuration(&options.experiment)?;
     let ways: Vec<Way> = if options.mechanism.is_empty() {
         ALL.iter().map(|entry| entry.mechanism.into()).collect()
@@ -36,6 +37,10 @@ pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
     let mut comparison = compare::compare(&workload, &configuration.settings, &ways, &job)?;
     if options.output.timing {
         add_timing(&mut comparison.results, begun.elapsed().as_secs_f64());
+    }
+    if let Some(file) = &options.folded {
+        let stacks = recorded::folded(&workload, &configuration.settings, &comparison.results)?;
+        output::write_file(file, stacks.as_bytes())?;
     }
     write_files(&options.output.output, &comparison.to_json_pretty(), &comparison.rows())?;
     if options.output.json {

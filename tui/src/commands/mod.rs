@@ -6,6 +6,7 @@ mod dsl;
 mod explain;
 mod import;
 mod list;
+mod recorded;
 mod replay;
 mod run;
 mod script;

@@ -1,16 +1,14 @@
 //! `ringscope run`: one mechanism in depth.
 
-use super::{add_timing, configuration, way, write_files};
+use super::{add_timing, configuration, recorded, way, write_files};
 use crate::args::{RunArguments, canonical_command};
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, timeline, workloads};
 use anyhow::Result;
-use mechanisms::compare::{self, ExperimentError, Job};
+use mechanisms::compare::{self, Job};
 use mechanisms::experiment::Settings;
-use mechanisms::simulate::simulate_recorded;
-use mechanisms::under_kernel::under_kernel;
-use mechanisms::variants::Way;
 use os_model::timeline::Span;
+use sim_core::report::RunReport;
 use sim_core::workload::Workload;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -38,8 +36,8 @@ pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
     if options.output.timing {
         add_timing(std::slice::from_mut(&mut report), begun.elapsed().as_secs_f64());
     }
-    if !pictures.is_empty() && report.applicable {
-        record(options, &workload, &configuration.settings, way, span)?;
+    if report.applicable {
+        record(options, &workload, &configuration.settings, &report, span)?;
     }
     write_files(&options.output.output, &report.to_json_pretty(), &[report.flatten()])?;
     if options.output.json {
@@ -50,23 +48,17 @@ pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
     cancel::check()
 }
 
-/// Simulates the first seed once more, recording, and writes what was recorded.
-fn record(options: &RunArguments, workload: &Workload, settings: &Settings, way: Way, span: Span) -> Result<()> {
-    let mut settings = settings.clone();
-    way.apply(&mut settings.mechanism);
-    let seed = settings.run.seed;
-    let workload = &*under_kernel(workload, &settings.kernel);
-    let (_, recorded) = simulate_recorded(workload, &settings, way.mechanism, seed, span)
-        .map_err(|source| ExperimentError::Simulation { mechanism: way.name(), seed, source })?;
+/// Writes what the first seed did, where that is asked for.
+fn record(options: &RunArguments, workload: &Workload, settings: &Settings, report: &RunReport, span: Span) -> Result<()> {
     if let Some(file) = &options.timeline {
-        let title = format!("{} with {}, seed {seed}", workload.name, way.name());
-        output::write_file(file, timeline::events(&recorded, &title, settings.machine.frequency_mhz).as_bytes())?;
-        if recorded.is_cut() {
-            output::remark("the timeline has too many slices and ends early: record a shorter part with --timeline-window");
-        }
+        let recorded = recorded::first_seed(workload, settings, report, span)?;
+        let frequency_mhz = settings.machine.frequency_mhz;
+        timeline::check(&recorded, &span, file, frequency_mhz)?;
+        let title = format!("{} with {}, seed {}", report.workload, report.label(), report.seed);
+        output::write_file(file, timeline::events(&recorded, &title, frequency_mhz).as_bytes())?;
     }
     if let Some(file) = &options.folded {
-        output::write_file(file, timeline::folded(&recorded).as_bytes())?;
+        output::write_file(file, recorded::folded(workload, settings, std::slice::from_ref(report))?.as_bytes())?;
     }
     Ok(())
 }

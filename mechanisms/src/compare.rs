@@ -65,9 +65,9 @@ pub enum ExperimentError {
 }
 
 /// Seeds that are simulated before the interval is looked at.
-const FIRST_SEEDS: u32 = 4;
+pub(crate) const FIRST_SEEDS: u32 = 4;
 /// Seeds at most when the settings leave the number open.
-const MOST_SEEDS: u32 = 8;
+pub(crate) const MOST_SEEDS: u32 = 8;
 
 /// One simulation to do.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Res
     let workload = &*under_kernel(workload, &settings.kernel);
     let fallback = fallback_note(workload, settings, way);
     let way = way.resolved(workload, &settings.mechanism);
-    let manifest = manifest(workload, settings, job);
+    let manifest = manifest(workload, settings, job.command.clone());
     if let Some(reason) = way.inapplicable(workload, &settings.mechanism) {
         return Ok(inapplicable(workload, settings, way, &manifest, &reason));
     }
@@ -106,7 +106,7 @@ pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Res
 pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Comparison, ExperimentError> {
     check(workload, settings)?;
     let workload = &*under_kernel(workload, &settings.kernel);
-    let manifest = manifest(workload, settings, job);
+    let manifest = manifest(workload, settings, job.command.clone());
     let mut wanted = vec![Way::BASELINE];
     wanted.extend(ways.iter().filter(|way| **way != Way::BASELINE).map(|way| way.resolved(workload, &settings.mechanism)));
     let applicable: Vec<Way> =
@@ -120,8 +120,6 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
         false => Vec::new(),
     };
     let interrupted = interrupted || job.cancel.load(Ordering::Relaxed);
-    let base = throughputs(&samples[0], settings);
-    let base_totals = Totals::of(&samples[0]);
     let mut results: Vec<RunReport> = Vec::new();
     for way in wanted {
         let Some(position) = applicable.iter().position(|other| *other == way) else {
@@ -131,11 +129,8 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
         };
         let own = &samples[position];
         let mut report = assemble::report(workload, settings, way, &manifest, own);
-        report.speedup_vs_sync = Some(paired_ratio(&throughputs(own, settings), &base));
-        report.gain_parts = Some(gain::parts(&base_totals, &Totals::of(own)));
         report.exposure_range = ranges.get(position).copied();
-        let baseline = results.first().unwrap_or(&report);
-        report.why = gain::explain(baseline, &report);
+        set_beside(&mut report, own, results.first(), &samples[0], settings);
         results.push(report);
     }
     let mut notes = comparison_notes(&results);
@@ -144,7 +139,20 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     Comparison::new(results, notes).ok_or(ExperimentError::Empty)
 }
 
-fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError> {
+/// Puts into a report what only a comparison knows. Without a report of the baseline it is the baseline itself.
+pub(crate) fn set_beside(
+    report: &mut RunReport,
+    own: &[Sample],
+    baseline: Option<&RunReport>,
+    base: &[Sample],
+    settings: &Settings,
+) {
+    report.speedup_vs_sync = Some(paired_ratio(&throughputs(own, settings), &throughputs(base, settings)));
+    report.gain_parts = Some(gain::parts(&Totals::of(base), &Totals::of(own)));
+    report.why = gain::explain(baseline.unwrap_or(report), report);
+}
+
+pub(crate) fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError> {
     settings.validate()?;
     settings.clients.fit(workload).map_err(SettingsError::from)?;
     if !workload.classes.iter().any(|class| class.chains.iter().any(|chain| !chain.steps.is_empty())) {
@@ -154,7 +162,7 @@ fn check(workload: &Workload, settings: &Settings) -> Result<(), ExperimentError
 }
 
 /// A service is compiled before anything is simulated: what is wrong with it is the user's to change.
-fn check_service(workload: &Workload, settings: &Settings, way: Way) -> Result<(), ServiceError> {
+pub(crate) fn check_service(workload: &Workload, settings: &Settings, way: Way) -> Result<(), ServiceError> {
     let mut own = settings.mechanism.clone();
     way.apply(&mut own);
     if way.mechanism == Mechanism::InKernelDsl && own.in_kernel_dsl.variant == InKernelVariant::Wyki {
@@ -163,17 +171,12 @@ fn check_service(workload: &Workload, settings: &Settings, way: Way) -> Result<(
     Ok(())
 }
 
-fn manifest(workload: &Workload, settings: &Settings, job: &Job) -> Manifest {
+pub(crate) fn manifest(workload: &Workload, settings: &Settings, command: String) -> Manifest {
     let config_hash = PartsHash::new().serialized("settings", settings).map(PartsHash::finish).unwrap_or_default();
-    Manifest {
-        version: env!("CARGO_PKG_VERSION").into(),
-        command: job.command.clone(),
-        config_hash,
-        trace_hash: workload.source.sha256.clone(),
-    }
+    Manifest { version: env!("CARGO_PKG_VERSION").into(), command, config_hash, trace_hash: workload.source.sha256.clone() }
 }
 
-fn inapplicable(workload: &Workload, settings: &Settings, way: Way, manifest: &Manifest, reason: &str) -> RunReport {
+pub(crate) fn inapplicable(workload: &Workload, settings: &Settings, way: Way, manifest: &Manifest, reason: &str) -> RunReport {
     let common = RunReport {
         workload: workload.name.clone(),
         machine: settings.machine.name.clone(),
@@ -221,8 +224,7 @@ fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> 
 
 /// True when every mechanism's interval (of the speed-up, or of the throughput when there is one mechanism) is narrow enough.
 fn precise(workload: &Workload, settings: &Settings, samples: &[Vec<Sample>]) -> bool {
-    let requests_min = if workload.program == Program::Sequential { 1 } else { 1000 };
-    let rule = StoppingRule { requests_min, n_max: u64::from(MOST_SEEDS), ..StoppingRule::default() };
+    let rule = stopping_rule(workload, StoppingRule::default().half_width_relative_max, MOST_SEEDS);
     let base = throughputs(&samples[0], settings);
     samples.iter().enumerate().all(|(position, own)| {
         let rates = throughputs(own, settings);
@@ -231,6 +233,12 @@ fn precise(workload: &Workload, settings: &Settings, samples: &[Vec<Sample>]) ->
         let requests = own.iter().map(|sample| sample.replies).sum();
         rule.decide(&estimate, requests) != Decision::Continue
     })
+}
+
+/// When the interval of a workload's experiment is narrow enough.
+pub(crate) fn stopping_rule(workload: &Workload, half_width_relative_max: f64, seeds_max: u32) -> StoppingRule {
+    let requests_min = if workload.program == Program::Sequential { 1 } else { 1000 };
+    StoppingRule { half_width_relative_max, requests_min, n_max: u64::from(seeds_max), ..StoppingRule::default() }
 }
 
 /// The speed-up at both ends of what is known of the exposure of instruction misses, one seed each.
@@ -311,7 +319,7 @@ fn interruption(samples: &[Vec<Sample>]) -> String {
 }
 
 /// Says that another variant than the default ran, and why.
-fn fallback_note(workload: &Workload, settings: &Settings, way: Way) -> Option<String> {
+pub(crate) fn fallback_note(workload: &Workload, settings: &Settings, way: Way) -> Option<String> {
     let resolved = way.resolved(workload, &settings.mechanism);
     let reason = way.inapplicable(workload, &settings.mechanism).filter(|_| resolved != way)?;
     Some(format!("{} stands for {}: {reason}", resolved.name(), way.name()))

@@ -19,5 +19,6 @@ mod rows;
 pub mod settings;
 pub mod simulate;
 pub mod study;
+pub mod sweep;
 pub mod under_kernel;
 pub mod variants;

@@ -110,6 +110,12 @@ pub enum SimulationError {
         /// The two sums.
         source: Unbalanced,
     },
+    /// The model stopped with a fault of its own: a bug.
+    #[error("the model has a fault here: {words}; please report it with the command that led to it")]
+    Panicked {
+        /// What it said.
+        words: String,
+    },
     /// Stopped from outside.
     #[error("interrupted")]
     Cancelled,
@@ -131,6 +137,32 @@ pub fn default_requests(workload: &Workload, clients: &Clients, connections: u32
         (_, Some(steps)) => steps.iter().map(LoadStep::arrivals).sum::<f64>().ceil() as u64,
         _ => u64::from(connections * 3).max(300),
     }
+}
+
+/// Accesses that one simulation makes, roughly: what its host time grows with. Requests of the warm-up (as many batches as it takes most
+/// of the time) and of the window, times the recorded steps of a mean request with what receives and sends it. The mechanism is left
+/// out: all of them do the same work within a factor of two.
+pub fn estimated_accesses(workload: &Workload, settings: &Settings) -> u64 {
+    const WARM_UP_BATCHES: u64 = 5;
+    const AROUND_REQUEST: u64 = 2_000;
+    let connections = connections(workload, settings);
+    let batch = match workload.program {
+        Program::Sequential => sequential_runs(workload),
+        _ => u64::from(connections).max(60),
+    };
+    let measured = match settings.run.requests {
+        0 => default_requests(workload, &settings.clients, connections),
+        requests => requests,
+    };
+    let accesses = |step: &Step| (workload.blocks.ops(step.user).len() + workload.blocks.ops(step.kernel).len()) as u64;
+    let (mut sum, mut weight) = (0, 0);
+    for class in &workload.classes {
+        let chains = class.chains.len().max(1) as u64;
+        let of_chains: u64 = class.chains.iter().flat_map(|chain| &chain.steps).map(accesses).sum();
+        sum += of_chains / chains * u64::from(class.recorded);
+        weight += u64::from(class.recorded);
+    }
+    (WARM_UP_BATCHES * batch + measured) * (sum / weight.max(1) + AROUND_REQUEST)
 }
 
 /// Runs of a sequential program that make about [`SEQUENTIAL_CALLS`] or [`SEQUENTIAL_INSTRUCTIONS`]; one when a run is longer.

@@ -13,4 +13,5 @@ mod io_uring;
 mod load_steps;
 mod scripts;
 mod sessions;
+mod sweep;
 mod synchronous;

@@ -20,4 +20,5 @@ pub mod report;
 pub mod seed;
 pub mod stack;
 pub mod sweep;
+pub mod work_queue;
 pub mod workload;

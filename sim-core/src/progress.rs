@@ -9,6 +9,18 @@ pub trait Progress: Send + Sync {
     /// `count` more steps are done.
     fn step(&self, count: u64);
 
+    /// `total` steps of `what` begin whose costs differ: the time left follows from the costs done of `cost_total`, in any unit.
+    fn start_costed(&self, what: &str, total: u64, cost_total: u64) {
+        let _ = cost_total;
+        self.start(what, total);
+    }
+
+    /// `count` more steps are done, and work of this cost.
+    fn step_costed(&self, count: u64, cost: u64) {
+        let _ = cost;
+        self.step(count);
+    }
+
     /// The work has ended, complete or cancelled.
     fn finish(&self);
 }

@@ -20,6 +20,16 @@ const SIMULATION: u8 = 3;
 #[error("{0}")]
 pub struct Finding(pub String);
 
+/// Points of a sweep failed; they have been listed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{count} of {points} points failed; --resume runs them again")]
+pub struct PointsFailed {
+    /// How many.
+    pub count: usize,
+    /// Of how many.
+    pub points: usize,
+}
+
 /// Prints help, version or a usage error as clap has made it.
 pub fn usage(error: &clap::Error) -> ExitCode {
     match error.print() {
@@ -46,6 +56,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
         }
         if cause.is::<Finding>() {
             return FINDING;
+        }
+        if cause.is::<PointsFailed>() {
+            return SIMULATION;
         }
         if cause.is::<Interrupted>() {
             return cancel::EXIT_CODE;

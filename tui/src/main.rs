@@ -14,6 +14,7 @@ mod plot;
 mod progress;
 mod refusal;
 mod render;
+mod sweep;
 mod terminal;
 mod timeline;
 mod topics;

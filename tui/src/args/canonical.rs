@@ -19,6 +19,7 @@ pub fn canonical_command(words: &[&str], experiment: &ExperimentOptions, project
     option("--cores", experiment.cores.map(|value| value.to_string()));
     option("--connections", experiment.connections.map(|value| value.to_string()));
     option("--rate", experiment.rate.map(|value| value.to_string()));
+    option("--requests-per-connection", experiment.requests_per_connection.map(|value| value.to_string()));
     option("--client", experiment.client.and_then(|value| value.to_possible_value()).map(|value| value.get_name().to_owned()));
     option("--batch", experiment.batch.map(|value| value.to_string()));
     option("--service", experiment.service.as_ref().map(|path| path.display().to_string()));
@@ -39,7 +40,7 @@ pub fn canonical_command(words: &[&str], experiment: &ExperimentOptions, project
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,+%@".contains(character);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }

@@ -64,6 +64,31 @@ Examples:
   ringscope validate papers -o report.html           also the papers' figures with the model's points
   ringscope validate papers --ablation no-pollution  which rows hold without pollution";
 
+/// `sweep`.
+pub const SWEEP: &str = "\
+Each value of an axis is run with each of every other axis; axes given with --zip go together. What is common to points that differ \
+in the mechanism only is their clients: the speed-up against sync is paired over seeds, where sync is among them.
+
+Ctrl-C lets the simulations under way end, keeps what is finished and says how to go on. A finished file is the same bytes whatever \
+the threads, interruptions and shards. Exit code 3 when points failed, which are listed.
+
+Examples:
+  ringscope sweep memcached --vary cores=1,2,4 --vary connections=1..1024:x2 --vary mechanism=all -o m.jsonl
+  ringscope sweep redis --vary machine.l2.size_kib=256,512 --vary mechanism=sync,exception-less --precision 1%
+  ringscope sweep nginx --zip cores=1,2,4 --zip connections=64,128,256 --mechanism exception-less
+  ringscope sweep --sweep study.ron --dry-run            the points, and how long they will take
+  ringscope sweep … -o m.jsonl --resume                  go on after Ctrl-C, a crash or a full disk
+  ringscope sweep … --shard 3/8 -o part-3.jsonl          the third of eight parts, on another machine";
+
+/// `merge`.
+pub const MERGE: &str = "\
+The result is the file that the whole sweep would have written, byte for byte. Parts of different sweeps are refused, and missing \
+points are named.
+
+Examples:
+  ringscope merge part-*.jsonl -o m.jsonl
+  ringscope merge part-1.jsonl part-2.jsonl -o m.jsonl --incomplete";
+
 /// `replay`.
 pub const REPLAY: &str = "\
 Nothing is reordered, renamed or scheduled: references and misses of exactly this trace, per structure and mode.

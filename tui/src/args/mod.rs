@@ -4,11 +4,13 @@ mod canonical;
 mod experiment;
 mod help;
 mod study;
+mod sweep;
 mod validate;
 
-pub use canonical::canonical_command;
+pub use canonical::{canonical_command, quoted};
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
 pub use study::{NullCallArguments, StudyCommand};
+pub use sweep::{MergeArguments, SweepArguments};
 pub use validate::{AblationChoice, PapersArguments, ValidateCommand};
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -69,6 +71,12 @@ pub enum Command {
     /// Run one mechanism in depth: cycle stack, counters, who evicted what, calls
     #[command(after_long_help = help::RUN)]
     Run(RunArguments),
+    /// Run a grid of points: cores, connections, mechanisms, any setting; each point is kept as soon as it is finished
+    #[command(after_long_help = help::SWEEP)]
+    Sweep(Box<SweepArguments>),
+    /// Put the shards of a sweep together
+    #[command(after_long_help = help::MERGE)]
+    Merge(MergeArguments),
     /// Fixed studies of the model, as tables and pictures
     Study {
         /// Which one.

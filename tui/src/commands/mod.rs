@@ -6,11 +6,14 @@ mod dsl;
 mod explain;
 mod import;
 mod list;
+mod merge;
 mod recorded;
 mod replay;
 mod run;
 mod script;
 mod study;
+mod sweep;
+mod sweep_estimate;
 mod trace;
 mod validate;
 
@@ -32,6 +35,8 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
     match &arguments.command {
         Command::Compare(options) => compare::compare(options, terminal),
         Command::Run(options) => run::run(options, terminal),
+        Command::Sweep(options) => sweep::sweep(options, terminal),
+        Command::Merge(options) => merge::merge(options),
         Command::Study { command } => study::study(command, terminal),
         Command::Validate { command } => validate::validate(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),
@@ -73,7 +78,10 @@ fn configuration(experiment: &ExperimentOptions) -> Result<Configuration> {
 }
 
 /// A mechanism, or `mechanism:variant`.
-fn way(name: &str) -> Result<Way> {
+///
+/// # Errors
+/// An unknown name, with the nearest one.
+pub fn way(name: &str) -> Result<Way> {
     let error = match Way::from_name(name) {
         Ok(way) => return Ok(way),
         Err(error) => error,

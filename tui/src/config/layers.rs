@@ -129,11 +129,19 @@ fn read_text(path: &Path) -> Result<Place, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<File, ConfigError> {
+    read_ron(path).map(|(content, place)| File { content, place })
+}
+
+/// Reads a file as RON, and keeps its text for messages.
+///
+/// # Errors
+/// A file that can't be read or is not RON, with its place.
+pub fn read_ron(path: &Path) -> Result<(Spanned, Place), ConfigError> {
     let place = read_text(path)?;
     let content = text::parse(&place.text).map_err(|error| {
         ConfigError::at(place.at(error.span), format!("not RON: {}", error.problem), format!("expected {}", error.expected))
     })?;
-    Ok(File { content, place })
+    Ok((content, place))
 }
 
 /// What a file says of the preset of a group: `machine: "zen4"` (true) or `machine: (preset: "zen4", …)` (false).

@@ -13,10 +13,10 @@ mod layers;
 mod place;
 pub mod script;
 mod show;
-mod text;
+pub mod text;
 mod tree;
 
-pub use layers::{Configuration, Inputs, resolve};
-pub use place::ConfigError;
+pub use layers::{Configuration, Inputs, read_ron, resolve};
+pub use place::{COMMAND_LINE, ConfigError, Place};
 pub use show::{as_json, as_ron, origins, template};
 pub use tree::lookup;

@@ -36,10 +36,10 @@ pub fn print(
     if let Some(rate) = probe(&left) {
         let ways = |group: &Group| (group.points.len() + usize::from(group.silent_baseline)) as f64;
         let total: f64 = left.iter().map(|group| cost(group, request.precision) as f64 * ways(group)).sum();
-        let least = if request.precision_given { "at least " } else { "" };
+        let adaptive = left.iter().any(|group| group.settings.run.reps == 0);
+        let more = if adaptive { "; seeds that an interval needs beyond the first four come on top" } else { "" };
         let line = format!(
-            "estimate: {least}{} on {threads} threads, from a probe of {} million accesses a second; seeds that an interval needs \
-             beyond the first come on top",
+            "estimate: {} on {threads} threads, from a probe of {} million accesses a second{more}",
             duration(total / rate / threads as f64),
             numbers::fixed(rate / 1e6, 1)
         );

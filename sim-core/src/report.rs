@@ -262,6 +262,11 @@ impl RunReport {
     pub fn flatten(&self) -> Vec<(String, String)> {
         flatten::flatten(self)
     }
+
+    /// As [`RunReport::flatten`], with the values as they stand in the JSON: numbers, texts, truth values, `null`.
+    pub fn flatten_values(&self) -> Vec<(String, serde_json::Value)> {
+        flatten::flatten_values(self)
+    }
 }
 
 impl Comparison {

@@ -1,6 +1,7 @@
 //! Where results go: standard output, and files by their ending.
 
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -27,6 +28,29 @@ pub enum FileFormat {
     Json,
     /// One row per report.
     Csv,
+    /// A page with plots.
+    Html,
+    /// The rows with their types.
+    Parquet,
+}
+
+impl FileFormat {
+    /// What tables can be written as.
+    pub const TABLES: &[FileFormat] = &[FileFormat::Json, FileFormat::Csv];
+    /// What reports of runs can be written as.
+    pub const REPORTS: &[FileFormat] = &[FileFormat::Html, FileFormat::Json, FileFormat::Csv, FileFormat::Parquet];
+    /// What differences can be written as.
+    pub const DIFFERENCES: &[FileFormat] = &[FileFormat::Html, FileFormat::Json, FileFormat::Csv];
+
+    /// Ending of the file's name.
+    fn ending(self) -> &'static str {
+        match self {
+            FileFormat::Json => "json",
+            FileFormat::Csv => "csv",
+            FileFormat::Html => "html",
+            FileFormat::Parquet => "parquet",
+        }
+    }
 }
 
 /// The format that a file's ending asks for.
@@ -34,21 +58,34 @@ pub enum FileFormat {
 /// # Errors
 /// An ending that stands for no format.
 pub fn format_of(path: &Path) -> Result<FileFormat> {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    match ending.to_ascii_lowercase().as_str() {
-        "json" => Ok(FileFormat::Json),
-        "csv" => Ok(FileFormat::Csv),
-        "" => bail!("{}: the file name has no ending that says the format; use .json or .csv", path.display()),
-        other => bail!("{}: results can't be written as .{other}; use .json or .csv", path.display()),
+    format_among(path, FileFormat::REPORTS)
+}
+
+fn format_among(path: &Path, known: &[FileFormat]) -> Result<FileFormat> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if let Some(format) = known.iter().find(|format| format.ending() == ending) {
+        return Ok(*format);
     }
+    let endings: Vec<String> = known.iter().map(|format| format!(".{}", format.ending())).collect();
+    let (last, others) = endings.split_last().map_or(("", &endings[..]), |(last, others)| (last.as_str(), others));
+    let endings = format!("{} or {last}", others.join(", "));
+    if ending.is_empty() {
+        bail!("{}: the file name has no ending that says the format; use {endings}", path.display());
+    }
+    bail!("{}: results can't be written as .{ending}; use {endings}", path.display())
 }
 
 /// Checks the names of all result files before anything runs.
 ///
 /// # Errors
-/// The first ending that stands for no format, or a folder that does not exist.
-pub fn check_files<P: AsRef<Path>>(files: &[P]) -> Result<()> {
-    files.iter().try_for_each(|file| format_of(file.as_ref()).map(drop))?;
+/// The first ending that is not among the formats that the command writes, a format that the program was built without, or a folder
+/// that does not exist.
+pub fn check_files<P: AsRef<Path>>(files: &[P], formats: &[FileFormat]) -> Result<()> {
+    for file in files.iter().map(AsRef::as_ref) {
+        if format_among(file, formats)? == FileFormat::Parquet {
+            crate::parquet::available().with_context(|| format!("{}: can't be written", file.display()))?;
+        }
+    }
     check_folders(files)
 }
 
@@ -82,12 +119,18 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(context)
 }
 
-/// Rows with named columns as CSV: the columns of all rows in the order in which they first occur.
-pub fn csv(rows: &[Vec<(String, String)>]) -> String {
+/// Names of the columns of all rows, in the order in which they first occur: a name that an earlier row lacks stands behind the one that
+/// precedes it in its own row.
+pub fn columns<V>(rows: &[Vec<(String, V)>]) -> Vec<&str> {
     let mut columns: Vec<&str> = Vec::new();
     for row in rows {
         let mut at = 0;
         for (name, _) in row {
+            // rows mostly have the same columns
+            if columns.get(at) == Some(&name.as_str()) {
+                at += 1;
+                continue;
+            }
             match columns.iter().position(|column| column == name) {
                 Some(found) => at = found + 1,
                 None => {
@@ -97,10 +140,16 @@ pub fn csv(rows: &[Vec<(String, String)>]) -> String {
             }
         }
     }
+    columns
+}
+
+/// Rows with named columns as CSV: [`columns`] of all rows.
+pub fn csv(rows: &[Vec<(String, String)>]) -> String {
+    let columns = columns(rows);
     let mut text = line(columns.iter().copied());
     for row in rows {
-        let value = |column: &&str| row.iter().find(|entry| entry.0 == *column).map_or("", |entry| entry.1.as_str());
-        text.push_str(&line(columns.iter().map(value)));
+        let values: BTreeMap<&str, &str> = row.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        text.push_str(&line(columns.iter().map(|column| values.get(column).copied().unwrap_or(""))));
     }
     text
 }
@@ -132,7 +181,10 @@ mod tests {
     #[test]
     fn endings_decide() {
         assert_eq!(format_of(Path::new("a.JSON")).unwrap(), FileFormat::Json);
-        assert!(format_of(Path::new("a.xml")).unwrap_err().to_string().contains(".json or .csv"));
-        assert!(check_files(&["no/such/folder/a.csv"]).unwrap_err().to_string().contains("does not exist"));
+        assert!(format_of(Path::new("a.xml")).unwrap_err().to_string().contains(".html, .json, .csv or .parquet"));
+        assert_eq!(format_of(Path::new("a.html")).unwrap(), FileFormat::Html);
+        let tables = |file: &str| check_files(&[file], FileFormat::TABLES).unwrap_err().to_string();
+        assert_eq!(tables("a.html"), "a.html: results can't be written as .html; use .json or .csv");
+        assert!(check_files(&["no/such/folder/a.csv"], FileFormat::TABLES).unwrap_err().to_string().contains("does not exist"));
     }
 }

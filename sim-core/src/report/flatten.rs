@@ -4,9 +4,19 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// All leaves of a value in order, with their path. Entries of a list are named by their text fields when these tell all of them apart,
-/// else by position from 0. `null` is empty.
+/// All leaves of a value as text; `null` is empty.
 pub fn flatten<T: Serialize>(value: &T) -> Vec<(String, String)> {
+    let text = |value: Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    flatten_values(value).into_iter().map(|(path, value)| (path, text(value))).collect()
+}
+
+/// All leaves of a value in order, with their path. Entries of a list are named by their text fields when these tell all of them apart,
+/// else by position from 0.
+pub fn flatten_values<T: Serialize>(value: &T) -> Vec<(String, Value)> {
     let mut rows = Vec::new();
     // A value that JSON can't hold (a map whose keys are not text) has no columns.
     if let Ok(value) = serde_json::to_value(value) {
@@ -15,21 +25,19 @@ pub fn flatten<T: Serialize>(value: &T) -> Vec<(String, String)> {
     rows
 }
 
-fn walk(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
+fn walk(path: String, value: &Value, rows: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(name, field)| walk(joined(&path, name), field, rows)),
         Value::Array(entries) => match entry_names(entries) {
             Some(names) => names.iter().zip(entries).for_each(|(name, entry)| walk_numbers(&joined(&path, name), entry, rows)),
             None => entries.iter().enumerate().for_each(|(index, entry)| walk(joined(&path, &index.to_string()), entry, rows)),
         },
-        Value::Null => rows.push((path, String::new())),
-        Value::String(text) => rows.push((path, text.clone())),
-        other => rows.push((path, other.to_string())),
+        leaf => rows.push((path, leaf.clone())),
     }
 }
 
 /// The fields of a list's entry that are not already in its name.
-fn walk_numbers(path: &str, entry: &Value, rows: &mut Vec<(String, String)>) {
+fn walk_numbers(path: &str, entry: &Value, rows: &mut Vec<(String, Value)>) {
     let fields = entry.as_object().into_iter().flatten();
     fields.filter(|(_, field)| !field.is_string()).for_each(|(name, field)| walk(joined(path, name), field, rows));
 }

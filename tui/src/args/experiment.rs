@@ -83,8 +83,8 @@ pub struct OutputOptions {
     /// Print JSON instead of tables
     #[arg(long)]
     pub json: bool,
-    /// Also write the result to a file: .json or .csv (may be repeated)
-    #[arg(short, long, value_name = "FILE.{json,csv}")]
+    /// Also write the result to a file: .json or .csv, of compare and run also .html or .parquet (may be repeated)
+    #[arg(short, long, value_name = "FILE")]
     pub output: Vec<PathBuf>,
     /// Host threads; 0: all
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]

@@ -43,6 +43,29 @@ Examples:
   ringscope run nginx --mechanism exception-less --cores 2 --timeline out.json    open it at ui.perfetto.dev
   ringscope run null-call:32 --mechanism exception-less --folded out.folded       for flame-graph tools";
 
+/// `report`.
+pub const REPORT: &str = "\
+Without -o and --plots the points are printed as a table. The page needs no network and no scripts.
+
+Examples:
+  ringscope report results.jsonl -o report.html -o points.csv
+  ringscope report results.jsonl -o report.html --x cores --at 4      cores along the axis, details at 4 cores
+  ringscope report shard-1.jsonl shard-2.jsonl --plots plots          each plot as an SVG file
+  ringscope compare memcached --cores 1 -o 1.json; ringscope compare memcached --cores 4 -o 4.json
+  ringscope report 1.json 4.json -o cores.html                        comparisons side by side";
+
+/// `diff`.
+pub const DIFF: &str = "\
+Points are matched by what the files vary; a single run is compared with any other single run. A change of a metric that has an \
+interval counts when the 95 % interval of the change does not hold zero (Welch); other metrics count only with --tolerance. \
+Exit code 0 when nothing counts, 1 when something does, 2 when a file can't be used.
+
+Examples:
+  ringscope diff before.jsonl after.jsonl
+  ringscope diff sync.json elevated.json -v                all metrics, the largest changes first
+  ringscope diff base.json new.json --tolerance 1% -q      for scripts: look at the exit code
+  ringscope diff base.json new.json -o differences.html";
+
 /// `study null-call`.
 pub const NULL_CALL: &str = "\
 Examples:

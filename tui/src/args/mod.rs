@@ -3,12 +3,14 @@
 mod canonical;
 mod experiment;
 mod help;
+mod results;
 mod study;
 mod sweep;
 mod validate;
 
 pub use canonical::{canonical_command, quoted};
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
+pub use results::{DiffArguments, ReportArguments};
 pub use study::{NullCallArguments, StudyCommand};
 pub use sweep::{MergeArguments, SweepArguments};
 pub use validate::{AblationChoice, PapersArguments, ValidateCommand};
@@ -77,6 +79,12 @@ pub enum Command {
     /// Put the shards of a sweep together
     #[command(after_long_help = help::MERGE)]
     Merge(MergeArguments),
+    /// Show results of sweeps, comparisons and runs: a table, a page with plots, CSV, JSON, Parquet
+    #[command(after_long_help = help::REPORT)]
+    Report(ReportArguments),
+    /// Say what differs between two results, beyond the intervals (exit code 1 if anything does)
+    #[command(after_long_help = help::DIFF)]
+    Diff(DiffArguments),
     /// Fixed studies of the model, as tables and pictures
     Study {
         /// Which one.

@@ -1,7 +1,9 @@
 //! `ringscope compare`: all mechanisms on one workload.
 
-use super::{add_timing, configuration, recorded, way, write_files};
+use super::{add_timing, configuration, recorded, way, write_results};
 use crate::args::{CompareArguments, canonical_command};
+use crate::output::FileFormat;
+use crate::results::Results;
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, workloads};
 use anyhow::Result;
@@ -12,7 +14,7 @@ use std::time::Instant;
 
 /// Runs the comparison and prints it.
 pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output.output)?;
+    output::check_files(&options.output.output, FileFormat::REPORTS)?;
     output::check_folders(options.folded.as_slice())?;
     let configuration = configuration(&options.experiment)?;
     let ways: Vec<Way> = if options.mechanism.is_empty() {
@@ -42,7 +44,8 @@ pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
         let stacks = recorded::folded(&workload, &configuration.settings, &comparison.results)?;
         output::write_file(file, stacks.as_bytes())?;
     }
-    write_files(&options.output.output, &comparison.to_json_pretty(), &comparison.rows())?;
+    let results = Results::of_comparison(&comparison, &job.command);
+    write_results(&options.output.output, &comparison.to_json_pretty(), &results)?;
     if options.output.json {
         output::print(&comparison.to_json_pretty())
     } else {

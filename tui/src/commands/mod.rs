@@ -2,6 +2,7 @@
 
 mod compare;
 mod config;
+mod diff;
 mod dsl;
 mod explain;
 mod import;
@@ -9,6 +10,7 @@ mod list;
 mod merge;
 mod recorded;
 mod replay;
+mod report;
 mod run;
 mod script;
 mod study;
@@ -19,8 +21,11 @@ mod validate;
 
 use crate::args::{self, Arguments, Command, ExperimentOptions};
 use crate::config::{Configuration, Inputs, resolve};
-use crate::output;
+use crate::output::{self, FileFormat};
+use crate::results::columns::{self, Row};
+use crate::results::{Results, View, ViewOptions};
 use crate::terminal::Terminal;
+use crate::{parquet, render};
 use anyhow::{Result, bail};
 use mechanisms::variants::{self, Way};
 use sim_core::report::{HostTiming, RunReport};
@@ -40,6 +45,8 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Study { command } => study::study(command, terminal),
         Command::Validate { command } => validate::validate(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),
+        Command::Report(options) => report::report(options, terminal),
+        Command::Diff(options) => diff::diff(options, terminal),
         Command::Import(options) => import::import(options, terminal),
         Command::Trace { command } => trace::trace(command),
         Command::Dsl { command } => dsl::dsl(command),
@@ -113,13 +120,39 @@ fn add_timing(reports: &mut [RunReport], host_seconds: f64) {
     ));
 }
 
+/// A result in all the forms in which it can be written.
+struct Written<'a> {
+    json: &'a str,
+    rows: &'a [Row],
+    /// The page, made only when it is asked for; nothing where there is none.
+    page: Option<&'a dyn Fn() -> Result<String>>,
+}
+
 /// Writes a result to all files that were asked for.
-fn write_files(files: &[PathBuf], json: &str, rows: &[Vec<(String, String)>]) -> Result<()> {
+fn write_files(files: &[PathBuf], written: &Written) -> Result<()> {
     for file in files {
-        match output::format_of(file)? {
-            output::FileFormat::Json => output::write_file(file, json.as_bytes())?,
-            output::FileFormat::Csv => output::write_file(file, output::csv(rows).as_bytes())?,
+        match (output::format_of(file)?, written.page) {
+            (FileFormat::Json, _) => output::write_file(file, written.json.as_bytes())?,
+            (FileFormat::Csv, _) => output::write_file(file, output::csv(&columns::texts(written.rows)).as_bytes())?,
+            (FileFormat::Parquet, _) => output::write_file(file, &parquet::bytes(written.rows)?)?,
+            (FileFormat::Html, Some(page)) => output::write_file(file, page()?.as_bytes())?,
+            (FileFormat::Html, None) => bail!("{}: this result has no page; use .json or .csv", file.display()),
         }
     }
     Ok(())
+}
+
+/// Writes tables of texts.
+fn write_tables(files: &[PathBuf], json: &str, rows: &[Vec<(String, String)>]) -> Result<()> {
+    let row = |row: &Vec<(String, String)>| row.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    write_files(files, &Written { json, rows: &rows.iter().map(row).collect::<Vec<Row>>(), page: None })
+}
+
+/// Writes what a run or a comparison has just found; `json` is its own document.
+fn write_results(files: &[PathBuf], json: &str, results: &Results) -> Result<()> {
+    let page = || {
+        let view = View::new(results, &ViewOptions::default())?;
+        Ok(render::results::drawn(results, &view, render::results::Cell::default())?.0)
+    };
+    write_files(files, &Written { json, rows: &columns::rows(results), page: Some(&page) })
 }

@@ -1,7 +1,9 @@
 //! `ringscope run`: one mechanism in depth.
 
-use super::{add_timing, configuration, recorded, way, write_files};
+use super::{add_timing, configuration, recorded, way, write_results};
 use crate::args::{RunArguments, canonical_command};
+use crate::output::FileFormat;
+use crate::results::Results;
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render, timeline, workloads};
 use anyhow::Result;
@@ -15,7 +17,7 @@ use std::time::Instant;
 
 /// Runs one mechanism and prints its report.
 pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output.output)?;
+    output::check_files(&options.output.output, FileFormat::REPORTS)?;
     let pictures: Vec<&PathBuf> = options.timeline.iter().chain(&options.folded).collect();
     output::check_folders(&pictures)?;
     let configuration = configuration(&options.experiment)?;
@@ -39,7 +41,8 @@ pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
     if report.applicable {
         record(options, &workload, &configuration.settings, &report, span)?;
     }
-    write_files(&options.output.output, &report.to_json_pretty(), &[report.flatten()])?;
+    let results = Results::of_run(&report, &job.command);
+    write_results(&options.output.output, &report.to_json_pretty(), &results)?;
     if options.output.json {
         output::print(&report.to_json_pretty())
     } else {

@@ -3,7 +3,7 @@
 //! dashes. So they can be told apart without colour.
 
 use crate::numbers;
-use crate::plot::{Area, DASHES, FONT, INK, color, corners, legend};
+use crate::plot::{self, Area, DASHES, FONT, GRID, INK, color, corners, legend};
 use anyhow::{Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -31,13 +31,7 @@ type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 /// # Errors
 /// A panel on which nothing can be drawn.
 pub fn svg(panel: &Panel) -> Result<String> {
-    let mut text = String::new();
-    {
-        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
-        let drawn = draw(panel, &root).and_then(|()| Ok(root.present()?));
-        drawn.map_err(|error| anyhow!("{}: the panel can't be drawn: {error}", panel.title))?;
-    }
-    Ok(text)
+    plot::render((WIDTH, HEIGHT), &panel.title, |area| draw(panel, area))
 }
 
 /// Where a value stands on an axis; nothing for one that has no place there.
@@ -105,8 +99,6 @@ fn ends(estimate: &Estimate) -> impl Iterator<Item = f64> {
 }
 
 fn draw(panel: &Panel, root: &Area) -> Result<()> {
-    root.fill(&WHITE)?;
-    let root = root.titled(&panel.title, (FONT, 16).into_font().color(&INK))?;
     let (left, right) = root.split_horizontally(WIDTH - LEGEND_WIDTH);
     let ranges = extent(&panel.x, horizontal(panel)).zip(extent(&panel.y, vertical(panel)));
     let (x, y) = ranges.ok_or_else(|| anyhow!("it has no points"))?;
@@ -131,7 +123,7 @@ fn draw(panel: &Panel, root: &Area) -> Result<()> {
         .y_label_formatter(&|place| label(&panel.y, *place))
         .axis_desc_style((FONT, 14).into_font().color(&INK))
         .label_style((FONT, 12).into_font().color(&INK))
-        .bold_line_style(RGBColor(222, 222, 222))
+        .bold_line_style(GRID)
         .draw()?;
     for (index, curve) in panel.curves.iter().enumerate() {
         draw_curve(&mut plane, panel, index, curve)?;

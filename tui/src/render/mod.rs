@@ -1,9 +1,12 @@
 //! Results for people: tables that fit the terminal, a hundred and twenty columns when piped.
 
 mod comparison;
+pub mod diff;
 pub mod figure;
+pub mod html;
 pub mod page;
 mod replay;
+pub mod results;
 mod run;
 mod sweep;
 mod table;

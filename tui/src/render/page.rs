@@ -2,23 +2,11 @@
 
 use crate::commands::Report;
 use crate::numbers;
-use crate::render::{figure, validation as text};
+use crate::render::{figure, html, validation as text};
 use anyhow::Result;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 use validation::papers::Drawn;
 use validation::verdict::Verdict;
-
-const STYLE: &str = "
-body { font: 15px/1.45 sans-serif; color: #222; max-width: 1360px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2.2em; border-top: 1px solid #ccc; padding-top: .8em; }
-table { border-collapse: collapse; margin: .8em 0; font-size: .9em; }
-th, td { text-align: left; vertical-align: top; padding: .25em .7em; border-bottom: 1px solid #e2e2e2; }
-td.number { text-align: right; white-space: nowrap; }
-td.no { font-weight: bold; } td.reason { color: #555; }
-.panels { display: flex; flex-wrap: wrap; gap: .5em; } .panels svg { max-width: 100%; height: auto; border: 1px solid #eee; }
-code { background: #f3f3f3; padding: .1em .3em; }
-@media print { h2 { break-before: auto; } .panels { break-inside: avoid; } }
-";
 
 /// The page.
 ///
@@ -28,34 +16,22 @@ pub fn page(report: &Report) -> Result<String> {
     let title = report
         .ablation
         .map_or("Predicted beside published".to_owned(), |ablation| format!("Predicted beside published: {}", ablation.name()));
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { "ringscope: " (title) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                h1 { (title) }
-                @for line in text::summary(report) { p { (line) } }
-                p {
-                    "INPUT rows go into the model, CAL rows may be fitted, PRED rows are never fitted to, SANITY rows are only shown. "
-                    "In figures, hollow circles, grey bands and dotted lines with the name of a row were published; filled markers are "
-                    "the model's, with the 95 % interval over " (report.reps) " seeds as a bar. Version " (env!("CARGO_PKG_VERSION"))
-                    "; to make this page again: " code { (report.command) " -o report.html" }
-                }
-                @for drawn in &report.validation.figures { (figure_section(report, drawn)) }
-                (sensitivity(report))
-                section id="all-rows" {
-                    h2 { "All rows" }
-                    (table(report.validation.verdicts.iter()))
-                }
-            }
+    let body = html! {
+        @for line in text::summary(report) { p { (line) } }
+        p {
+            "INPUT rows go into the model, CAL rows may be fitted, PRED rows are never fitted to, SANITY rows are only shown. "
+            "In figures, hollow circles, grey bands and dotted lines with the name of a row were published; filled markers are "
+            "the model's, with the 95 % interval over " (report.reps) " seeds as a bar. Version " (env!("CARGO_PKG_VERSION"))
+            "; to make this page again: " code { (report.command) " -o report.html" }
+        }
+        @for drawn in &report.validation.figures { (figure_section(report, drawn)) }
+        (sensitivity(report))
+        section id="all-rows" {
+            h2 { "All rows" }
+            (table(report.validation.verdicts.iter()))
         }
     };
-    Ok(page.into_string() + "\n")
+    Ok(html::document(&title, &body))
 }
 
 fn figure_section(report: &Report, drawn: &Drawn) -> Markup {

@@ -1,4 +1,8 @@
-//! Line charts as SVG. Series differ by marker and dashes as well as by colour, so that they can be told apart in print.
+//! Plots as SVG. Series differ by marker and dashes, areas by hatching, as well as by colour, so that they can be told apart in print.
+
+pub mod bars;
+pub mod fill;
+pub mod heat;
 
 use anyhow::{Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
@@ -33,6 +37,9 @@ pub(crate) const FONT: &str = "sans-serif";
 /// Colour of texts.
 pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
 
+/// Lines of a grid.
+pub(crate) const GRID: RGBColor = RGBColor(222, 222, 222);
+
 /// Colours that people with any colour vision can tell apart (Okabe and Ito), without the yellow that is too pale for lines.
 const COLORS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
@@ -51,24 +58,28 @@ pub(crate) const DASHES: [(u32, u32); 4] = [(1, 0), (8, 4), (2, 3), (14, 6)];
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Plane<'a> = Cartesian2d<RangedCoordf64, LogCoord<f64>>;
 
-/// Draws the chart.
-///
-/// # Errors
-/// A chart without points above 0.
-pub fn svg(chart: &Chart) -> Result<String> {
+/// Draws a picture of a size with a title on white ground; `content` gets what is left below the title.
+pub(crate) fn render(size: (u32, u32), title: &str, content: impl FnOnce(&Area) -> Result<()>) -> Result<String> {
     let mut text = String::new();
     {
-        let root = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
-        draw(chart, &root).map_err(|error| anyhow!("the chart can't be drawn: {error}"))?;
-        root.present().map_err(|error| anyhow!("the chart can't be drawn: {error}"))?;
+        let root = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        root.fill(&WHITE)?;
+        let below = root.titled(title, (FONT, 16).into_font().color(&INK))?;
+        content(&below).and_then(|()| Ok(root.present()?)).map_err(|error| anyhow!("{title}: can't be drawn: {error}"))?;
     }
     text.push('\n');
     Ok(text)
 }
 
+/// Draws the chart.
+///
+/// # Errors
+/// A chart without points above 0.
+pub fn svg(chart: &Chart) -> Result<String> {
+    render((WIDTH, HEIGHT), chart.title, |area| draw(chart, area))
+}
+
 fn draw(chart: &Chart, root: &Area) -> Result<()> {
-    root.fill(&WHITE)?;
-    let root = root.titled(chart.title, (FONT, 18).into_font().color(&INK))?;
     let (left, right) = root.split_horizontally(WIDTH - LEGEND_WIDTH);
     let points = || chart.series.iter().flat_map(|line| &line.points).filter(|point| point.0 > 0.0 && point.1 > 0.0);
     let extent = |of: fn(&(f64, f64)) -> f64| {

@@ -1,0 +1,229 @@
+//! Lying bars of stacked parts, one under the other, with a legend; and a stretch of time as columns of stacked shares.
+
+use super::fill::{self, Fill, ON_FILL};
+use super::{Area, FONT, INK, render};
+use crate::numbers;
+use anyhow::Result;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// A part that bars are made of.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Name in the legend.
+    pub name: String,
+    /// How it looks.
+    pub fill: Fill,
+}
+
+/// One bar.
+#[derive(Clone, Debug)]
+pub struct Bar {
+    /// Beside it.
+    pub name: String,
+    /// Size of each part, in the order of the parts.
+    pub sizes: Vec<f64>,
+}
+
+/// Bars of the same parts.
+#[derive(Clone, Debug)]
+pub struct Bars {
+    /// Above everything.
+    pub title: String,
+    /// Below the horizontal axis, with its unit.
+    pub label: String,
+    /// Parts from left to right.
+    pub parts: Vec<Part>,
+    /// Bars from top to bottom.
+    pub bars: Vec<Bar>,
+}
+
+/// Shares over time: columns of equal height.
+#[derive(Clone, Debug)]
+pub struct Shares {
+    /// Above everything.
+    pub title: String,
+    /// Below the horizontal axis, with its unit.
+    pub label: String,
+    /// Parts from bottom to top.
+    pub parts: Vec<Part>,
+    /// Begin, end, and the share of each part, 0 to 1.
+    pub columns: Vec<(f64, f64, Vec<f64>)>,
+}
+
+const WIDTH: u32 = 980;
+const LEGEND_WIDTH: u32 = 190;
+const NAME_WIDTH: u32 = 200;
+const TITLE_HEIGHT: u32 = 34;
+const AXIS_HEIGHT: u32 = 48;
+/// From one bar to the next.
+const PITCH: u32 = 44;
+const THICKNESS: i32 = 30;
+/// Room behind the longest bar for its total.
+const HEADROOM: f64 = 1.12;
+/// A percentage stands in parts that are at least so wide, pixels.
+const NARROWEST_LABELLED: i32 = 44;
+
+/// Draws bars.
+///
+/// # Errors
+/// Bars without any size.
+pub fn svg(bars: &Bars) -> Result<String> {
+    let rows = (bars.bars.len() as u32 * PITCH).max(24 * bars.parts.len() as u32);
+    render((WIDTH, TITLE_HEIGHT + rows + AXIS_HEIGHT), &bars.title, |area| draw(bars, area))
+}
+
+fn draw(bars: &Bars, area: &Area) -> Result<()> {
+    let longest = bars.bars.iter().map(|bar| bar.sizes.iter().sum::<f64>()).fold(0.0, f64::max);
+    anyhow::ensure!(longest > 0.0, "the bars have no size");
+    let (left, right) = area.split_horizontally(WIDTH - LEGEND_WIDTH);
+    for (index, part) in bars.parts.iter().enumerate() {
+        fill::legend(&right, index, &part.name, part.fill)?;
+    }
+    let count = bars.bars.len();
+    let mut plane = ChartBuilder::on(&left)
+        .margin_right(8)
+        .x_label_area_size(AXIS_HEIGHT)
+        .y_label_area_size(NAME_WIDTH)
+        .build_cartesian_2d(0.0..longest * HEADROOM, count as f64..0.0)?;
+    plane
+        .configure_mesh()
+        .disable_y_mesh()
+        .disable_y_axis()
+        .x_desc(bars.label.as_str())
+        .x_labels(8)
+        .x_label_formatter(&|value| numbers::short(*value))
+        .axis_desc_style((FONT, 14).into_font().color(&INK))
+        .label_style((FONT, 12).into_font().color(&INK))
+        .bold_line_style(super::GRID)
+        .light_line_style(super::GRID)
+        .x_max_light_lines(0)
+        .draw()?;
+    let plotted = plane.plotting_area();
+    let middle = |index: usize| plotted.map_coordinate(&(0.0, index as f64 + 0.5)).1;
+    let across = |size: f64| plotted.map_coordinate(&(size, 0.0)).0;
+    // coordinates of the plane are those of the whole picture
+    let (offset_x, offset_y) = area.get_base_pixel();
+    for (index, bar) in bars.bars.iter().enumerate() {
+        let y = middle(index) - offset_y;
+        let place = |size: f64| across(size) - offset_x;
+        draw_bar(area, bars, bar, y, &place)?;
+    }
+    Ok(())
+}
+
+fn draw_bar(area: &Area, bars: &Bars, bar: &Bar, y: i32, place: &dyn Fn(f64) -> i32) -> Result<()> {
+    let (top, bottom) = (y - THICKNESS / 2, y + THICKNESS / 2);
+    let total: f64 = bar.sizes.iter().sum();
+    let text = |horizontal, color: &RGBColor| (FONT, 13).into_font().color(color).pos(Pos::new(horizontal, VPos::Center));
+    area.draw(&Text::new(bar.name.clone(), (place(0.0) - 8, y), text(HPos::Right, &INK)))?;
+    let mut before = 0.0;
+    for (size, part) in bar.sizes.iter().zip(&bars.parts) {
+        let (left, right) = (place(before), place(before + size));
+        fill::draw(area, (left, top, right, bottom), part.fill)?;
+        if right - left >= NARROWEST_LABELLED {
+            let share = format!("{} %", numbers::fixed(100.0 * size / total, 0));
+            on_fill(area, ((left + right) / 2, y), share, part.fill)?;
+        }
+        before += size;
+    }
+    Ok(area.draw(&Text::new(numbers::short(total), (place(total) + 6, y), text(HPos::Left, &INK)))?)
+}
+
+/// A text on a fill, with a plain ground behind it so that hatching does not run through it.
+fn on_fill(area: &Area, (x, y): (i32, i32), text: String, fill: Fill) -> Result<()> {
+    let half = 4 * text.chars().count() as i32;
+    area.draw(&Rectangle::new([(x - half, y - 8), (x + half, y + 8)], fill.color.filled()))?;
+    let style = (FONT, 13).into_font().color(&ON_FILL).pos(Pos::new(HPos::Center, VPos::Center));
+    Ok(area.draw(&Text::new(text, (x, y), style))?)
+}
+
+const SHARES_WIDTH: u32 = 560;
+const SHARES_HEIGHT: u32 = 240;
+const SHARES_LEGEND_WIDTH: u32 = 110;
+
+/// Draws shares over time.
+///
+/// # Errors
+/// No columns.
+pub fn shares_svg(shares: &Shares) -> Result<String> {
+    render((SHARES_WIDTH, SHARES_HEIGHT), &shares.title, |area| draw_shares(shares, area))
+}
+
+fn draw_shares(shares: &Shares, area: &Area) -> Result<()> {
+    let (Some(first), Some(last)) = (shares.columns.first(), shares.columns.last()) else {
+        anyhow::bail!("there are no columns");
+    };
+    let (left, right) = area.split_horizontally(SHARES_WIDTH - SHARES_LEGEND_WIDTH);
+    for (index, part) in shares.parts.iter().rev().enumerate() {
+        fill::legend(&right, index, &part.name, part.fill)?;
+    }
+    let mut plane = ChartBuilder::on(&left)
+        .margin_right(12)
+        .margin_top(6)
+        .x_label_area_size(44)
+        .y_label_area_size(52)
+        .build_cartesian_2d(first.0..last.1, 0.0..100.0)?;
+    plane
+        .configure_mesh()
+        .disable_mesh()
+        .x_desc(shares.label.as_str())
+        .x_labels(6)
+        .y_labels(5)
+        .x_label_formatter(&|value| numbers::short(*value))
+        .y_label_formatter(&|value| format!("{} %", numbers::fixed(*value, 0)))
+        .axis_desc_style((FONT, 13).into_font().color(&INK))
+        .label_style((FONT, 12).into_font().color(&INK))
+        .draw()?;
+    let plotted = plane.plotting_area();
+    let (offset_x, offset_y) = area.get_base_pixel();
+    let pixel = |x: f64, share: f64| {
+        let (x, y) = plotted.map_coordinate(&(x, 100.0 * share));
+        (x - offset_x, y - offset_y)
+    };
+    for (start, end, sizes) in &shares.columns {
+        let mut before = 0.0;
+        for (size, part) in sizes.iter().zip(&shares.parts) {
+            let ((left, bottom), (right, top)) = (pixel(*start, before), pixel(*end, before + size));
+            fill::draw(area, (left, top, right, bottom), part.fill)?;
+            before += size;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fill::Hatch;
+    use super::*;
+
+    fn part(name: &str, hatch: Hatch) -> Part {
+        Part { name: name.into(), fill: Fill { color: RGBColor(200, 220, 240), hatch } }
+    }
+
+    #[test]
+    fn bars_hold_their_names_totals_and_shares() {
+        let bar = |name: &str, sizes: &[f64]| Bar { name: name.into(), sizes: sizes.into() };
+        let bars = Bars {
+            title: "cycles".into(),
+            label: "cycles a request".into(),
+            parts: vec![part("user", Hatch::Plain), part("kernel", Hatch::Rising)],
+            bars: vec![bar("sync", &[3000.0, 1000.0]), bar("other", &[1000.0, 0.0])],
+        };
+        let text = svg(&bars).unwrap();
+        for label in ["cycles", "cycles a request", "user", "kernel", "sync", "other", "4,000", "75 %", "25 %", "100 %"] {
+            assert!(text.contains(&format!("\n{label}\n")), "{label}: {text}");
+        }
+        assert_eq!(text, svg(&bars).unwrap());
+        assert!(svg(&Bars { bars: Vec::new(), ..bars }).unwrap_err().to_string().contains("no size"));
+    }
+
+    #[test]
+    fn shares_fill_the_height() {
+        let parts = vec![part("user", Hatch::Plain), part("idle", Hatch::Level)];
+        let columns = vec![(0.0, 1.0, vec![0.25, 0.75]), (1.0, 3.0, vec![1.0, 0.0])];
+        let text = shares_svg(&Shares { title: "t".into(), label: "ms".into(), parts, columns }).unwrap();
+        // two parts in the legend, two and one in the columns, each with an outline
+        assert_eq!(text.matches("<rect").count(), 1 + 2 * (2 + 3), "{text}");
+    }
+}

@@ -23,9 +23,11 @@ pub struct Bar {
     pub name: String,
     /// Size of each part, in the order of the parts.
     pub sizes: Vec<f64>,
+    /// Interval of the whole.
+    pub interval: Option<(f64, f64)>,
 }
 
-/// Bars of the same parts.
+/// Bars of the same parts. Bars of one part need no legend and no shares.
 #[derive(Clone, Debug)]
 pub struct Bars {
     /// Above everything.
@@ -74,10 +76,11 @@ pub fn svg(bars: &Bars) -> Result<String> {
 }
 
 fn draw(bars: &Bars, area: &Area) -> Result<()> {
-    let longest = bars.bars.iter().map(|bar| bar.sizes.iter().sum::<f64>()).fold(0.0, f64::max);
+    let ends = bars.bars.iter().flat_map(|bar| [bar.sizes.iter().sum(), bar.interval.map_or(0.0, |interval| interval.1)]);
+    let longest = ends.fold(0.0, f64::max);
     anyhow::ensure!(longest > 0.0, "the bars have no size");
     let (left, right) = area.split_horizontally(WIDTH - LEGEND_WIDTH);
-    for (index, part) in bars.parts.iter().enumerate() {
+    for (index, part) in bars.parts.iter().enumerate().filter(|_| bars.parts.len() > 1) {
         fill::legend(&right, index, &part.name, part.fill)?;
     }
     let count = bars.bars.len();
@@ -121,13 +124,21 @@ fn draw_bar(area: &Area, bars: &Bars, bar: &Bar, y: i32, place: &dyn Fn(f64) -> 
     for (size, part) in bar.sizes.iter().zip(&bars.parts) {
         let (left, right) = (place(before), place(before + size));
         fill::draw(area, (left, top, right, bottom), part.fill)?;
-        if right - left >= NARROWEST_LABELLED {
+        if right - left >= NARROWEST_LABELLED && bars.parts.len() > 1 {
             let share = format!("{} %", numbers::fixed(100.0 * size / total, 0));
             on_fill(area, ((left + right) / 2, y), share, part.fill)?;
         }
         before += size;
     }
-    Ok(area.draw(&Text::new(numbers::short(total), (place(total) + 6, y), text(HPos::Left, &INK)))?)
+    let end = bar.interval.map_or(total, |interval| interval.1.max(total));
+    if let Some((low, high)) = bar.interval {
+        let (low, high) = (place(low.max(0.0)), place(high));
+        let line = |points: [(i32, i32); 2]| PathElement::new(points.to_vec(), INK.stroke_width(2));
+        area.draw(&line([(low, y), (high, y)]))?;
+        area.draw(&line([(low, y - 6), (low, y + 6)]))?;
+        area.draw(&line([(high, y - 6), (high, y + 6)]))?;
+    }
+    Ok(area.draw(&Text::new(numbers::short(total), (place(end) + 6, y), text(HPos::Left, &INK)))?)
 }
 
 /// A text on a fill, with a plain ground behind it so that hatching does not run through it.
@@ -203,7 +214,7 @@ mod tests {
 
     #[test]
     fn bars_hold_their_names_totals_and_shares() {
-        let bar = |name: &str, sizes: &[f64]| Bar { name: name.into(), sizes: sizes.into() };
+        let bar = |name: &str, sizes: &[f64]| Bar { name: name.into(), sizes: sizes.into(), interval: None };
         let bars = Bars {
             title: "cycles".into(),
             label: "cycles a request".into(),
@@ -215,6 +226,9 @@ mod tests {
             assert!(text.contains(&format!("\n{label}\n")), "{label}: {text}");
         }
         assert_eq!(text, svg(&bars).unwrap());
+        let single = Bar { name: "sync".into(), sizes: vec![10.0], interval: Some((9.0, 11.0)) };
+        let plain = svg(&Bars { parts: bars.parts[..1].to_vec(), bars: vec![single], ..bars.clone() }).unwrap();
+        assert!(plain.contains("\n10.0\n") && !plain.contains('%') && !plain.contains("\nuser\n"), "{plain}");
         assert!(svg(&Bars { bars: Vec::new(), ..bars }).unwrap_err().to_string().contains("no size"));
     }
 

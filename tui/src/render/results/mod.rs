@@ -1,5 +1,6 @@
 //! Points of sweeps, comparisons and runs: the table of all points for terminals, and one page with plots.
 
+mod best;
 mod plots;
 
 pub use plots::{Cell, Plot, Section, sections};
@@ -21,14 +22,23 @@ type Column = (&'static str, bool, u8, fn(&RunReport) -> String);
 #[rustfmt::skip]
 const COLUMNS: [Column; 8] = [
     ("requests/s", true, 0, |report| with_interval(&report.throughput_rps, 0, "")),
-    ("speed-up", true, 0, |report| report.speedup_vs_sync.as_ref().map_or("-".into(), |speedup| with_interval(speedup, 2, "x"))),
+    ("speed-up", true, 0, |report| speedup(report)),
     ("p50 us", true, 2, |report| short(report.latency_us.p50)),
     ("p99 us", true, 1, |report| short(report.latency_us.p99)),
     ("user CPI", true, 5, |report| fixed(report.modes.user.cpi, 2)),
-    ("kernel CPI", true, 5, |report| fixed(report.modes.kernel.cpi, 2)),
+    ("kernel CPI", true, 6, |report| fixed(report.modes.kernel.cpi, 2)),
     ("cpu us", true, 4, |report| short(report.cpu_us_per_request)),
     ("limited by", false, 3, |report| report.limited_by.map_or("-".into(), |limit| limit.name().into())),
 ];
+
+/// The baseline's own speed-up has no interval to show.
+fn speedup(report: &RunReport) -> String {
+    match &report.speedup_vs_sync {
+        Some(_) if report.label() == "sync" => "1.00x".into(),
+        Some(speedup) => with_interval(speedup, 2, "x"),
+        None => "-".into(),
+    }
+}
 
 /// The points as a table for a terminal, then what went wrong.
 pub fn text(results: &Results, terminal: &Terminal) -> String {
@@ -70,15 +80,17 @@ fn remarks(results: &Results) -> Vec<String> {
 }
 
 /// The page.
-pub fn page(results: &Results, sections: &[Section]) -> String {
+pub fn page(results: &Results, view: &View, sections: &[Section]) -> String {
     let body = html! {
         p { (summary(results)) }
         nav {
+            @if view.mechanisms.len() > 1 { a href="#best" { "Highest throughput" } }
             @for section in sections { a href=(format!("#{}", section.id)) { (section.title) } }
             a href="#points" { "All points" }
             a href="#origin" { "How this was made" }
         }
         @for line in remarks(results) { p class="soft" { (line) } }
+        (best(view))
         @for section in sections { (pictures(section)) }
         section id="points" {
             h2 { "All points" }
@@ -122,6 +134,19 @@ fn summary(results: &Results) -> String {
     });
     let varied = if axes.is_empty() { String::new() } else { format!("; varied: {}", axes.join("; ")) };
     format!("{} points, {}{first}{varied}.", results.points.len(), results.mechanisms().join(", "))
+}
+
+fn best(view: &View) -> Markup {
+    html! {
+        @if let Some((headers, rows)) = best::table(view) {
+            section id="best" {
+                h2 { "Highest throughput" }
+                p { "The mechanism with the highest throughput and its speed-up over sync. Mechanisms whose 95 % intervals overlap with "
+                    "the highest one's stand beside it: these results can't tell them apart." }
+                (html::table(&headers.iter().map(|header| (header.as_str(), false)).collect::<Vec<_>>(), &rows))
+            }
+        }
+    }
 }
 
 fn pictures(section: &Section) -> Markup {
@@ -186,6 +211,6 @@ fn origins(results: &Results) -> Markup {
 /// A picture that can't be drawn.
 pub fn drawn(results: &Results, view: &View, cell: Cell) -> Result<(String, Vec<Plot>)> {
     let sections = sections(view, cell)?;
-    let page = page(results, &sections);
+    let page = page(results, view, &sections);
     Ok((page, sections.into_iter().flat_map(|section| section.plots).collect()))
 }

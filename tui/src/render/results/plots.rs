@@ -106,7 +106,7 @@ pub fn sections(view: &View, cell: Cell) -> Result<Vec<Section>> {
         Section {
             id: "latency",
             title: "Latency",
-            text: "From the last byte of a request sent to the last byte of its reply received. The vertical axis is in doublings.",
+            text: "From the last byte of a request sent to the last byte of its reply received. Vertical axes of curves are in doublings.",
             plots: [curves(view, &LATENCIES[0])?, curves(view, &LATENCIES[1])?].into_iter().flatten().collect(),
         },
         Section {
@@ -158,23 +158,40 @@ fn titled(title: &str, place: &str) -> String {
 fn curves(view: &View, quantity: &Quantity) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
     for facet in &view.facets {
-        let panel = panel(view, facet, quantity);
-        let drawable = panel.curves.iter().flat_map(|curve| &curve.points).any(|point| point.1.mean.is_finite());
-        if drawable {
-            plots.push(Plot { name: file_name(&[quantity.name, &facet.name]), svg: figure::svg(&panel)? });
+        let svg = if view.x.is_some() {
+            let panel = panel(view, facet, quantity);
+            panel.curves.iter().any(|curve| !curve.points.is_empty()).then(|| figure::svg(&panel))
+        } else {
+            let bars = single_bars(view, facet, quantity);
+            (!bars.bars.is_empty()).then(|| bars::svg(&bars))
+        };
+        if let Some(svg) = svg {
+            plots.push(Plot { name: file_name(&[quantity.name, &facet.name]), svg: svg? });
         }
     }
     Ok(plots)
 }
 
 fn panel(view: &View, facet: &Facet, quantity: &Quantity) -> Panel {
-    let (x, curves) = match view.x {
-        Some(_) => (horizontal(view, facet), by_mechanism(view, facet, quantity)),
-        None => (Axis::names("", view.mechanisms.iter().cloned()), vec![one_curve(view, facet, quantity)]),
-    };
     let label = format!("{}, {}", quantity.name, quantity.unit);
     let y = if quantity.doublings { Axis::doublings(&label) } else { Axis::linear(&label) };
+    let (x, curves) = (horizontal(view, facet), by_mechanism(view, facet, quantity));
     Panel { title: titled(quantity.title, &facet.name), x, y, curves, marks: Vec::new() }
+}
+
+/// A bar for each mechanism where nothing else varies.
+fn single_bars(view: &View, facet: &Facet, quantity: &Quantity) -> Bars {
+    let bar = |(index, name): (usize, &String)| {
+        let value = view.measured(facet, index).find_map(|(_, report)| (quantity.of)(report))?;
+        let interval = (value.n > 1 && value.half_width().is_finite()).then_some((value.low, value.high));
+        value.mean.is_finite().then(|| Bar { name: name.clone(), sizes: vec![value.mean], interval })
+    };
+    Bars {
+        title: titled(quantity.title, &facet.name),
+        label: format!("{}, {}", quantity.name, quantity.unit),
+        parts: vec![part(quantity.name, BLUE, Hatch::Plain)],
+        bars: view.mechanisms.iter().enumerate().filter_map(bar).collect(),
+    }
 }
 
 /// From this ratio of the largest to the smallest value on, an axis is in doublings.
@@ -200,12 +217,6 @@ fn by_mechanism(view: &View, facet: &Facet, quantity: &Quantity) -> Vec<Curve> {
         Curve { name, points }
     };
     view.mechanisms.iter().enumerate().map(curve).collect()
-}
-
-fn one_curve(view: &View, facet: &Facet, quantity: &Quantity) -> Curve {
-    let of = |index: usize| view.measured(facet, index).find_map(|(_, report)| Some((index as f64, (quantity.of)(report)?)));
-    let points = (0..view.mechanisms.len()).filter_map(of).filter(|point| point.1.mean.is_finite()).collect();
-    Curve { name: quantity.name.into(), points }
 }
 
 /// Pictures at one place of each facet.
@@ -263,6 +274,7 @@ fn stacks(place: &str, reports: &[&RunReport]) -> Result<Vec<Plot>> {
     let bar = |report: &&RunReport| Bar {
         name: report.label(),
         sizes: shown.iter().map(|part| stack_size(&report.cycle_stack, part.1)).collect(),
+        interval: None,
     };
     let bars = Bars {
         title: titled("Cycles per request", place),

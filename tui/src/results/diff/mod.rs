@@ -229,36 +229,44 @@ fn settings_of(report: &RunReport) -> Vec<(String, String)> {
     report.flatten().into_iter().filter(|(name, _)| wanted(name)).collect()
 }
 
+/// A setting that differs, with all its pairs of values.
+struct Differing {
+    name: String,
+    values: BTreeSet<(String, String)>,
+    points: usize,
+}
+
+/// Notes a setting of a point if it differs; `points` is 0 for what belongs to the whole file.
+fn note(found: &mut Vec<Differing>, name: &str, before: &str, after: &str, points: usize) {
+    if before == after {
+        return;
+    }
+    let position = found.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
+        found.push(Differing { name: name.to_owned(), values: BTreeSet::new(), points: 0 });
+        found.len() - 1
+    });
+    found[position].values.insert((before.to_owned(), after.to_owned()));
+    found[position].points += points;
+}
+
 fn settings(before: &Results, after: &Results, pairs: &[(&Point, &Point)]) -> Vec<Setting> {
-    let mut found: Vec<(String, BTreeSet<(String, String)>, usize)> = Vec::new();
-    let mut note = |name: &str, one: &str, other: &str, points: usize| {
-        if one == other {
-            return;
-        }
-        let position = found.iter().position(|entry| entry.0 == name).unwrap_or_else(|| {
-            found.push((name.to_owned(), BTreeSet::new(), 0));
-            found.len() - 1
-        });
-        found[position].1.insert((one.to_owned(), other.to_owned()));
-        found[position].2 += points;
-    };
+    let mut found = Vec::new();
     for name in ["version", "program_hash", "command", "workload_hash"] {
         if let (Some(one), Some(other)) = (fact(before, name), fact(after, name)) {
-            note(name, one, other, 0);
+            note(&mut found, name, one, other, 0);
         }
     }
     for (before, after) in pairs {
         let (Some(before), Some(after)) = (before.outcome.report(), after.outcome.report()) else { continue };
         let other: BTreeMap<String, String> = settings_of(after).into_iter().collect();
-        let nothing = String::new();
         for (name, value) in settings_of(before) {
-            note(&name, &value, other.get(&name).unwrap_or(&nothing), 1);
+            note(&mut found, &name, &value, other.get(&name).map_or("", String::as_str), 1);
         }
     }
-    let setting = |(name, values, points): (String, BTreeSet<(String, String)>, usize)| {
-        let single = (values.len() == 1).then(|| values.into_iter().next()).flatten();
-        let (before, after) = single.map_or((None, None), |(before, after)| (Some(before), Some(after)));
-        Setting { name, before, after, points }
+    let setting = |differing: Differing| {
+        let single = (differing.values.len() == 1).then(|| differing.values.into_iter().next()).flatten();
+        let (before, after) = single.unzip();
+        Setting { name: differing.name, before, after, points: differing.points }
     };
     found.into_iter().map(setting).collect()
 }

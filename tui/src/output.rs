@@ -36,7 +36,7 @@ pub enum FileFormat {
 
 impl FileFormat {
     /// What tables can be written as.
-    pub const TABLES: &[FileFormat] = &[FileFormat::Json, FileFormat::Csv];
+    const TABLES: &[FileFormat] = &[FileFormat::Json, FileFormat::Csv];
     /// What reports of runs can be written as.
     pub const REPORTS: &[FileFormat] = &[FileFormat::Html, FileFormat::Json, FileFormat::Csv, FileFormat::Parquet];
     /// What differences can be written as.
@@ -75,12 +75,20 @@ fn format_among(path: &Path, known: &[FileFormat]) -> Result<FileFormat> {
     bail!("{}: results can't be written as .{ending}; use {endings}", path.display())
 }
 
+/// Checks the names of the files that a table is to be written to, before anything runs.
+///
+/// # Errors
+/// As [`check_formats`].
+pub fn check_files<P: AsRef<Path>>(files: &[P]) -> Result<()> {
+    check_formats(files, FileFormat::TABLES)
+}
+
 /// Checks the names of all result files before anything runs.
 ///
 /// # Errors
 /// The first ending that is not among the formats that the command writes, a format that the program was built without, or a folder
 /// that does not exist.
-pub fn check_files<P: AsRef<Path>>(files: &[P], formats: &[FileFormat]) -> Result<()> {
+pub fn check_formats<P: AsRef<Path>>(files: &[P], formats: &[FileFormat]) -> Result<()> {
     for file in files.iter().map(AsRef::as_ref) {
         if format_among(file, formats)? == FileFormat::Parquet {
             crate::parquet::available().with_context(|| format!("{}: can't be written", file.display()))?;
@@ -183,8 +191,8 @@ mod tests {
         assert_eq!(format_of(Path::new("a.JSON")).unwrap(), FileFormat::Json);
         assert!(format_of(Path::new("a.xml")).unwrap_err().to_string().contains(".html, .json, .csv or .parquet"));
         assert_eq!(format_of(Path::new("a.html")).unwrap(), FileFormat::Html);
-        let tables = |file: &str| check_files(&[file], FileFormat::TABLES).unwrap_err().to_string();
+        let tables = |file: &str| check_files(&[file]).unwrap_err().to_string();
         assert_eq!(tables("a.html"), "a.html: results can't be written as .html; use .json or .csv");
-        assert!(check_files(&["no/such/folder/a.csv"], FileFormat::TABLES).unwrap_err().to_string().contains("does not exist"));
+        assert!(check_files(&["no/such/folder/a.csv"]).unwrap_err().to_string().contains("does not exist"));
     }
 }

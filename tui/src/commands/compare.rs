@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Runs the comparison and prints it.
 pub fn compare(options: &CompareArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output.output, FileFormat::REPORTS)?;
+    output::check_formats(&options.output.output, FileFormat::REPORTS)?;
     output::check_folders(options.folded.as_slice())?;
     let configuration = configuration(&options.experiment)?;
     let ways: Vec<Way> = if options.mechanism.is_empty() {

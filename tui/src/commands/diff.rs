@@ -1,6 +1,6 @@
 //! `ringscope diff`: what differs between two sets of results, beyond the intervals.
 
-use super::{Written, write_files};
+use super::{Written, write_forms};
 use crate::args::DiffArguments;
 use crate::exit::Finding;
 use crate::output::{self, FileFormat};
@@ -12,14 +12,14 @@ use anyhow::Result;
 
 /// Compares two files and prints what differs. A difference that counts is a finding.
 pub fn diff(options: &DiffArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output, FileFormat::DIFFERENCES)?;
+    output::check_formats(&options.output, FileFormat::DIFFERENCES)?;
     let reading = Reading { lenient: options.lenient };
     let before = read_files(&[&options.before], reading)?;
     let after = read_files(&[&options.after], reading)?;
     let diff = compare(&before, &after, options.tolerance)?;
     let json = diff.to_json()?;
     let page = || Ok(render::page(&diff));
-    write_files(&options.output, &Written { json: &json, rows: &rows(&diff), page: Some(&page) })?;
+    write_forms(&options.output, &Written { json: &json, rows: &rows(&diff), page: Some(&page) })?;
     if options.json { output::print(&json) } else { output::print(&render::text(&diff, terminal)) }?;
     if diff.counted() > 0 { Err(Finding(render::verdict_line(&diff)).into()) } else { Ok(()) }
 }

@@ -128,8 +128,8 @@ struct Written<'a> {
     page: Option<&'a dyn Fn() -> Result<String>>,
 }
 
-/// Writes a result to all files that were asked for.
-fn write_files(files: &[PathBuf], written: &Written) -> Result<()> {
+/// Writes a result in the forms that were asked for.
+fn write_forms(files: &[PathBuf], written: &Written) -> Result<()> {
     for file in files {
         match (output::format_of(file)?, written.page) {
             (FileFormat::Json, _) => output::write_file(file, written.json.as_bytes())?,
@@ -142,10 +142,10 @@ fn write_files(files: &[PathBuf], written: &Written) -> Result<()> {
     Ok(())
 }
 
-/// Writes tables of texts.
-fn write_tables(files: &[PathBuf], json: &str, rows: &[Vec<(String, String)>]) -> Result<()> {
+/// Writes a table to all files that were asked for.
+fn write_files(files: &[PathBuf], json: &str, rows: &[Vec<(String, String)>]) -> Result<()> {
     let row = |row: &Vec<(String, String)>| row.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
-    write_files(files, &Written { json, rows: &rows.iter().map(row).collect::<Vec<Row>>(), page: None })
+    write_forms(files, &Written { json, rows: &rows.iter().map(row).collect::<Vec<Row>>(), page: None })
 }
 
 /// Writes what a run or a comparison has just found; `json` is its own document.
@@ -154,5 +154,5 @@ fn write_results(files: &[PathBuf], json: &str, results: &Results) -> Result<()>
         let view = View::new(results, &ViewOptions::default())?;
         Ok(render::results::drawn(results, &view, render::results::Cell::default())?.0)
     };
-    write_files(files, &Written { json, rows: &columns::rows(results), page: Some(&page) })
+    write_forms(files, &Written { json, rows: &columns::rows(results), page: Some(&page) })
 }

@@ -1,9 +1,8 @@
 //! `ringscope replay`: a recording straight through the memory hierarchy.
 
-use super::write_tables;
+use super::write_files;
 use crate::args::{ExperimentOptions, ReplayArguments, Switch, canonical_command};
 use crate::config::{Inputs, resolve};
-use crate::output::FileFormat;
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render};
 use anyhow::{Result, bail};
@@ -18,7 +17,7 @@ use traces::open;
 
 /// Replays and prints what was found; after an interruption what was found so far.
 pub fn replay(options: &ReplayArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output.output, FileFormat::TABLES)?;
+    output::check_files(&options.output.output)?;
     let experiment = ExperimentOptions {
         machine: options.machine.clone(),
         shadow: options.shadow.clone(),
@@ -61,7 +60,7 @@ pub fn replay(options: &ReplayArguments, terminal: &Terminal) -> Result<()> {
         add_timing(&mut report, host_seconds.as_secs_f64());
     }
     let json = report.to_json_pretty();
-    write_tables(&options.output.output, &json, &[render::flat(&report)])?;
+    write_files(&options.output.output, &json, &[render::flat(&report)])?;
     output::print(&if options.output.json { json } else { render::replay(&report, terminal) })?;
     cancel::check()
 }

@@ -1,6 +1,6 @@
 //! `ringscope report`: results of sweeps, comparisons and runs as a table, a page with plots, CSV, JSON or Parquet.
 
-use super::{Written, write_files};
+use super::{Written, write_forms};
 use crate::args::ReportArguments;
 use crate::output::{self, FileFormat};
 use crate::render::results as render;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Reads results and shows them.
 pub fn report(options: &ReportArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output, FileFormat::REPORTS)?;
+    output::check_formats(&options.output, FileFormat::REPORTS)?;
     let results = results::read_files(&options.files, Reading { lenient: options.lenient })?;
     let view = View::new(&results, &ViewOptions { x: options.x.clone(), at: options.at.clone() })?;
     let page = options.output.iter().any(|file| matches!(output::format_of(file), Ok(FileFormat::Html)));
@@ -24,7 +24,7 @@ pub fn report(options: &ReportArguments, terminal: &Terminal) -> Result<()> {
     }
     let json = results.to_json()?;
     let page = || Ok(drawn.as_ref().map(|drawn| drawn.0.clone()).unwrap_or_default());
-    write_files(&options.output, &Written { json: &json, rows: &results::columns::rows(&results), page: Some(&page) })?;
+    write_forms(&options.output, &Written { json: &json, rows: &results::columns::rows(&results), page: Some(&page) })?;
     if options.json {
         output::print(&json)
     } else if options.output.is_empty() && options.plots.is_none() {

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 /// Runs one mechanism and prints its report.
 pub fn run(options: &RunArguments, terminal: &Terminal) -> Result<()> {
-    output::check_files(&options.output.output, FileFormat::REPORTS)?;
+    output::check_formats(&options.output.output, FileFormat::REPORTS)?;
     let pictures: Vec<&PathBuf> = options.timeline.iter().chain(&options.folded).collect();
     output::check_folders(&pictures)?;
     let configuration = configuration(&options.experiment)?;

@@ -1,8 +1,7 @@
 //! `ringscope study`: fixed studies of the model.
 
-use super::{configuration, write_tables};
+use super::{configuration, write_files};
 use crate::args::{ExperimentOptions, NullCallArguments, StudyCommand, canonical_command};
-use crate::output::FileFormat;
 use crate::plot::{self, Chart, Line};
 use crate::render::Table;
 use crate::terminal::Terminal;
@@ -26,7 +25,7 @@ pub fn study(command: &StudyCommand, terminal: &Terminal) -> Result<()> {
 fn null_call(options: &NullCallArguments, terminal: &Terminal) -> Result<()> {
     let (charts, files): (Vec<PathBuf>, Vec<PathBuf>) =
         options.output.output.iter().cloned().partition(|file| file.extension().is_some_and(|ending| ending == "svg"));
-    output::check_files(&files, FileFormat::TABLES)?;
+    output::check_files(&files)?;
     output::check_folders(&charts)?;
     refuse_what_the_study_decides(&options.experiment)?;
     let configuration = configuration(&options.experiment)?;
@@ -43,7 +42,7 @@ fn null_call(options: &NullCallArguments, terminal: &Terminal) -> Result<()> {
     let costs = call_costs(call, &recording, &configuration.settings, &job)?;
     let document = json!({"schema": SCHEMA, "study": "null-call", "command": command, "costs": costs});
     let document = serde_json::to_string_pretty(&document)? + "\n";
-    write_tables(&files, &document, &costs.rows())?;
+    write_files(&files, &document, &costs.rows())?;
     for file in &charts {
         output::write_file(file, chart(&costs)?.as_bytes())?;
     }

@@ -2,7 +2,6 @@
 
 use crate::args::{AblationChoice, PapersArguments, ValidateCommand};
 use crate::exit::Finding;
-use crate::output::FileFormat;
 use crate::render::{page, validation as render};
 use crate::terminal::Terminal;
 use crate::{cancel, numbers, output, progress};
@@ -82,7 +81,7 @@ fn papers(options: &PapersArguments, terminal: &Terminal) -> Result<()> {
 fn outputs(options: &PapersArguments) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let page = |file: &Path| file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("html"));
     let (pages, files): (Vec<PathBuf>, Vec<PathBuf>) = options.output.iter().cloned().partition(|file| page(file));
-    output::check_files(&files, FileFormat::TABLES)?;
+    output::check_files(&files)?;
     output::check_folders(&pages)?;
     output::check_folders(&options.update_baseline.iter().collect::<Vec<_>>())?;
     if options.sensitivity && !pages.is_empty() {
@@ -133,7 +132,7 @@ fn report(validation: Validation, options: &PapersArguments, ablation: Option<Ab
 
 fn show(report: &Report, options: &PapersArguments, pages: &[PathBuf], files: &[PathBuf], terminal: &Terminal) -> Result<()> {
     let json = render::json(report)?;
-    super::write_tables(files, &json, &render::rows(report))?;
+    super::write_files(files, &json, &render::rows(report))?;
     for file in pages {
         output::write_file(file, page::page(report)?.as_bytes())?;
     }
@@ -147,6 +146,6 @@ fn show(report: &Report, options: &PapersArguments, pages: &[PathBuf], files: &[
 fn sensitivities(rows: &[Row], options: &PapersArguments, store: &Store, job: &Job, terminal: &Terminal) -> Result<()> {
     let found = sensitivity::sensitivity(rows, store, job)?;
     let json = found.to_json()?;
-    super::write_tables(&options.output, &json, &render::sensitivity_rows(&found))?;
+    super::write_files(&options.output, &json, &render::sensitivity_rows(&found))?;
     if options.json { output::print(&json) } else { output::print(&render::sensitivity(&found, terminal)) }
 }

@@ -1,5 +1,6 @@
 //! From samples to a report.
 
+use crate::exception_less::POLLED_CYCLES;
 use crate::experiment::Settings;
 use crate::registry::Mechanism;
 use crate::rows;
@@ -59,6 +60,17 @@ impl Totals {
 pub fn throughputs(samples: &[Sample], settings: &Settings) -> Vec<f64> {
     let hertz = f64::from(settings.machine.frequency_mhz) * 1e6;
     samples.iter().map(|sample| sample.replies as f64 * hertz / sample.window_cycles.max(1) as f64).collect()
+}
+
+/// Processor cycles per request in each sample, those that kernel cores wait in a loop included: a core that polls is idle in the cycle
+/// stack (it does nothing for the server), but nobody else can have it.
+pub fn processor_times(samples: &[Sample]) -> Vec<f64> {
+    let of = |sample: &Sample| {
+        let waited = sample.occurrences.iter().find(|entry| entry.0 == POLLED_CYCLES).map_or(0, |entry| entry.1);
+        let busy = sample.stack.total() - sample.stack.get(Component::Idle) - sample.stack.get(Component::Client);
+        (busy + waited) as f64 / sample.replies.max(1) as f64
+    };
+    samples.iter().map(of).collect()
 }
 
 /// The report of one mechanism, without what needs the baseline.

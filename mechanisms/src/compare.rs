@@ -56,6 +56,9 @@ pub enum ExperimentError {
         /// What the host said.
         cause: String,
     },
+    /// Too few simulations allowed for advice.
+    #[error(transparent)]
+    Budget(#[from] crate::advice::BudgetError),
     /// Stopped from outside.
     #[error("interrupted")]
     Cancelled,
@@ -148,6 +151,8 @@ pub(crate) fn set_beside(
     settings: &Settings,
 ) {
     report.speedup_vs_sync = Some(paired_ratio(&throughputs(own, settings), &throughputs(base, settings)));
+    let times = (assemble::processor_times(own), assemble::processor_times(base));
+    report.processor_time_vs_sync = Some(paired_ratio(&times.0, &times.1));
     report.gain_parts = Some(gain::parts(&Totals::of(base), &Totals::of(own)));
     report.why = gain::explain(baseline.unwrap_or(report), report);
 }

@@ -1,5 +1,6 @@
 //! The five ways of issuing system calls, and the experiments that compare them.
 
+pub mod advice;
 pub mod assemble;
 pub mod batched_script;
 pub mod close_up;

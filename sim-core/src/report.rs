@@ -61,6 +61,9 @@ pub struct RunReport {
     /// Throughput divided by that of `sync`, paired over seeds. Only in a comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speedup_vs_sync: Option<Estimate>,
+    /// Processor time per request divided by that of `sync`, paired over seeds; waiting loops of kernel cores count. Only in a comparison.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor_time_vs_sync: Option<Estimate>,
     /// The speed-up's range over how much of an instruction miss is exposed. Only in a comparison that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposure_range: Option<ExposureRange>,
@@ -190,6 +193,7 @@ impl Default for RunReport {
             why: String::new(),
             throughput_rps: Estimate::UNKNOWN,
             speedup_vs_sync: None,
+            processor_time_vs_sync: None,
             exposure_range: None,
             gain_parts: None,
             latency_us: LatencyMicroseconds::default(),

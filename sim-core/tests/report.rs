@@ -11,7 +11,7 @@ use sim_core::stack::{Component, CycleStack};
 const KEYS: &str = "schema workload machine kernel mechanism cores connections seed reps requests \
     manifest.version manifest.command manifest.config_hash manifest.trace_hash \
     throughput_rps.mean throughput_rps.low throughput_rps.high throughput_rps.n \
-    speedup_vs_sync.mean speedup_vs_sync.low speedup_vs_sync.high \
+    speedup_vs_sync.mean speedup_vs_sync.low speedup_vs_sync.high processor_time_vs_sync.mean \
     latency_us.mean latency_us.p50 latency_us.p90 latency_us.p99 latency_us.p999 latency_us.max \
     modes.user.instructions modes.user.cycles modes.user.cpi modes.kernel.instructions modes.kernel.cycles modes.kernel.cpi \
     modes.user.misses_per_kinstr.l1i modes.user.misses_per_kinstr.l1d modes.user.misses_per_kinstr.l2 \
@@ -60,6 +60,7 @@ fn full_report() -> RunReport {
         why: "batches of 9.7 calls keep each mode's lines".into(),
         throughput_rps: Estimate::of(&[100.0 * third, 101.0 * third, 103.0 * third]),
         speedup_vs_sync: Some(Estimate::of(&[1.1 * third, 1.2 * third])),
+        processor_time_vs_sync: Some(Estimate::of(&[0.8 * third, 0.9 * third])),
         exposure_range: Some(ExposureRange { low: third, high: 2.0 * third }),
         gain_parts: Some(GainParts { order_cycles: third, removed_cycles: -third, crossing_cycles: 1e6 * third, idle_cycles: 0.0 }),
         latency_us: latency.microseconds(2_926_000_000),
@@ -127,7 +128,7 @@ fn keys_are_those_that_tools_rely_on() {
 #[test]
 fn optional_keys_are_left_out() {
     let text = RunReport::default().to_json_pretty();
-    for key in ["speedup_vs_sync", "exposure_range", "gain_parts", "shadow", "timing", "reason", "window"] {
+    for key in ["speedup_vs_sync", "processor_time_vs_sync", "exposure_range", "gain_parts", "shadow", "timing", "reason", "window"] {
         assert!(!text.contains(&format!("\"{key}\"")), "{key}");
     }
 }

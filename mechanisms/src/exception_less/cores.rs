@@ -11,6 +11,9 @@ use os_model::task::TaskState;
 use sim_core::ids::{ConnectionId, CoreId, Cycles, Mode, TaskId};
 use sim_core::workload::Program;
 
+/// Occurrence: cycles that kernel cores waited in a loop.
+pub const POLLED_CYCLES: &str = "kernel core cycles polled";
+
 /// One core that can execute posted calls.
 #[derive(Debug)]
 pub(super) struct KernelCore {
@@ -91,7 +94,7 @@ impl KernelCores {
             return;
         }
         let from = self.list[position].since.max(system.stats.window_start());
-        system.stats.occurred("kernel core cycles polled", until.saturating_sub(from));
+        system.stats.occurred(POLLED_CYCLES, until.saturating_sub(from));
     }
 }
 

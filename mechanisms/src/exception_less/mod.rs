@@ -14,6 +14,7 @@ mod threads;
 mod user;
 mod user_threads;
 
+pub use cores::POLLED_CYCLES;
 pub use entries::PAGE_ENTRIES;
 pub use size::needs;
 

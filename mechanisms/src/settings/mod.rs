@@ -9,7 +9,7 @@ mod synchronous;
 
 pub use batched_script::{BatchedScriptSettings, BatchedScriptVariant, Code};
 pub use elevated::{DeferredWork, Depth, ElevatedSettings, ElevatedThreads, ElevatedVariant, KernelPreemption};
-pub use exception_less::{ExceptionLessError, ExceptionLessSettings, ExceptionLessVariant, KernelCoreWait};
+pub use exception_less::{ExceptionLessError, ExceptionLessSettings, ExceptionLessVariant, FEWEST_ENTRIES, KernelCoreWait};
 pub use in_kernel::{InKernelSettings, InKernelVariant};
 pub use io_uring::{IoUringSettings, Punted, TaskRun};
 pub use synchronous::{SyncSettings, SyncVariant};

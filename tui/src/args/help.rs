@@ -15,6 +15,7 @@ Examples:
   ringscope compare memcached                         all five mechanisms on a recorded memcached
   ringscope compare nginx --machine zen4 --cores 4    another machine, more cores
   ringscope run redis --mechanism exception-less      one mechanism in depth
+  ringscope advise nginx                              what to move first, what it takes, how sure that is
   ringscope import server.strace -o server.workload   your own server, recorded with strace
   ringscope explain indirect_cycles                   what a number means
 
@@ -111,6 +112,18 @@ points are named.
 Examples:
   ringscope merge part-*.jsonl -o m.jsonl
   ringscope merge part-1.jsonl part-2.jsonl -o m.jsonl --incomplete";
+
+/// `advise`.
+pub const ADVISE: &str = "\
+A gain is called one only when the lower end of its 95 % interval, with the mechanism's estimated work taken twice, exceeds a stated \
+margin for the model's own error. Otherwise the advice is to stay, or that the evidence cannot tell, and what would settle it. Seeds of \
+the finals are others than those of the search. docs/advise.md says how the judgement is made.
+
+Examples:
+  ringscope advise memcached
+  ringscope advise server.strace.gz --connections 256 --cores 4
+  ringscope advise nginx --mechanism exception-less:io-uring,batched-script:io-uring-enter    what a stock kernel offers
+  ringscope advise redis --rate 20000 --json -o advice.json";
 
 /// `replay`.
 pub const REPLAY: &str = "\

@@ -85,6 +85,9 @@ pub enum Command {
     /// Say what differs between two results, beyond the intervals (exit code 1 if anything does)
     #[command(after_long_help = help::DIFF)]
     Diff(DiffArguments),
+    /// Say which calls to move first, to what, what it would bring and cost, and how sure that is
+    #[command(after_long_help = help::ADVISE)]
+    Advise(AdviseArguments),
     /// Fixed studies of the model, as tables and pictures
     Study {
         /// Which one.
@@ -184,6 +187,34 @@ pub struct RunArguments {
     /// Where results go.
     #[command(flatten)]
     pub output: OutputOptions,
+}
+
+/// `ringscope advise`.
+#[derive(Debug, Args)]
+pub struct AdviseArguments {
+    /// A bundled workload (`ringscope list workloads`), or a file: workload, capture, strace or ftrace log
+    pub workload: String,
+    /// Mechanisms, or `mechanism:variant`, to consider, separated by commas; all and io_uring when left out
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub mechanism: Vec<String>,
+    /// Simulations at most [default: 120]
+    #[arg(long, value_name = "NUMBER")]
+    pub budget: Option<u64>,
+    /// What to simulate.
+    #[command(flatten)]
+    pub experiment: ExperimentOptions,
+    /// Print JSON instead of text
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Also write the advice to a file: .json (may be repeated)
+    #[arg(short, long, value_name = "FILE.json", help_heading = "Output")]
+    pub output: Vec<PathBuf>,
+    /// Host threads; 0: all
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = "Output")]
+    pub threads: usize,
+    /// Say how long the simulations took (differs from run to run)
+    #[arg(long, help_heading = "Output")]
+    pub timing: bool,
 }
 
 /// `ringscope replay`.

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod advise;
 mod compare;
 mod config;
 mod diff;
@@ -39,6 +40,7 @@ pub use validate::Report;
 pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
     match &arguments.command {
         Command::Compare(options) => compare::compare(options, terminal),
+        Command::Advise(options) => advise::advise(options, terminal),
         Command::Run(options) => run::run(options, terminal),
         Command::Sweep(options) => sweep::sweep(options, terminal),
         Command::Merge(options) => merge::merge(options),

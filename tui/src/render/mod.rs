@@ -1,5 +1,6 @@
 //! Results for people: tables that fit the terminal, a hundred and twenty columns when piped.
 
+mod advice;
 mod comparison;
 pub mod diff;
 pub mod figure;
@@ -14,6 +15,7 @@ pub mod validation;
 mod words;
 mod workload;
 
+pub use advice::advice;
 pub use comparison::comparison;
 pub use replay::{flat, replay};
 pub use run::run;

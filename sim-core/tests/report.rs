@@ -128,7 +128,8 @@ fn keys_are_those_that_tools_rely_on() {
 #[test]
 fn optional_keys_are_left_out() {
     let text = RunReport::default().to_json_pretty();
-    for key in ["speedup_vs_sync", "processor_time_vs_sync", "exposure_range", "gain_parts", "shadow", "timing", "reason", "window"] {
+    for key in ["speedup_vs_sync", "processor_time_vs_sync", "exposure_range", "gain_parts", "shadow", "timing", "reason", "window"]
+    {
         assert!(!text.contains(&format!("\"{key}\"")), "{key}");
     }
 }

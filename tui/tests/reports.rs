@@ -277,3 +277,59 @@ fn completions_and_manual_come_from_the_same_definition() {
     let manual = stdout(&ringscope(&["man"]));
     assert!(manual.contains("\\-\\-connections") && manual.contains("compare"), "the manual names commands and options");
 }
+
+#[test]
+fn advice_has_the_documented_keys_and_is_the_same_whatever_the_threads() {
+    let folder = scratch("advice");
+    let file = folder.join("advice.json");
+    let path = file.to_str().expect("UTF-8");
+    let words = [
+        "advise",
+        "redis",
+        "--mechanism",
+        "exception-less",
+        "--connections",
+        "4",
+        "--requests",
+        "30",
+        "--reps",
+        "2",
+        "--json",
+        "-q",
+    ];
+    let with = |extra: &[&str]| stdout(&ringscope(&words.iter().chain(extra).copied().collect::<Vec<_>>()));
+    let text = with(&["--threads", "1", "-o", path]);
+    assert_eq!(text, with(&["--threads", "2"]));
+    assert_eq!(text, std::fs::read_to_string(&file).expect("written"));
+    let advice: Value = serde_json::from_str(&text).expect("JSON");
+    let keys = "schema kind verdict.decision verdict.headline verdict.reasons verdict.would_settle measure \
+        recommendation.candidate.mechanism recommendation.candidate.gain.low recommendation.settings recommendation.command \
+        recommendation.batch.mean recommendation.batch_limit recommendation.core_split.user recommendation.costs.memory_bytes \
+        recommendation.costs.calls_to_change.0 on_stock_kernel candidates.0.outcome candidates.0.gain_low_cautious \
+        candidates.0.margin calls.0.call calls.0.saved_cycles calls.0.share saved_elsewhere_cycles elsewhere.0.gain.mean \
+        elsewhere.0.outcome loses_when confidence.class confidence.reasons.0.text confidence.synthetic_cycle_share simulations";
+    for key in keys.split_whitespace() {
+        assert!(at(&advice, key).is_some(), "{key} is missing in {text}");
+    }
+    let low = at(&advice, "recommendation.candidate.gain.low").and_then(Value::as_f64).expect("a number");
+    let moves = advice["verdict"]["decision"] == "move";
+    assert!(!moves || low > 1.05, "nothing is recommended that the interval does not separate from no gain: {low}");
+}
+
+#[test]
+fn a_timeline_and_folded_stacks_are_written_and_hold_the_reports_calls() {
+    let folder = scratch("timeline");
+    let (timeline, stacks) = (folder.join("t.json"), folder.join("t.folded"));
+    let files = ["--timeline", timeline.to_str().expect("UTF-8"), "--folded", stacks.to_str().expect("UTF-8")];
+    let whole = ["--timeline-window", "0ms..1000s", "--reps", "1", "--json", "-q"];
+    let words = small(&["run", "redis", "--mechanism", "sync"]);
+    let report = json(&words.iter().chain(&files).chain(&whole).copied().collect::<Vec<_>>());
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(&timeline).expect("written")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let begun = events.iter().filter(|event| event["ph"] == "i" || event["args"]["begins"] == true).count() as f64;
+    let calls = report["per_request"]["syscalls"].as_f64().expect("a number") * report["requests"].as_f64().expect("a number");
+    assert!((begun - calls).abs() < 0.5, "{begun} calls begin, {calls} are reported");
+    let folded = std::fs::read_to_string(&stacks).expect("written");
+    let cycles: u64 = folded.lines().filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum();
+    assert_eq!(report["window"]["measured_cycles"].as_u64(), Some(cycles), "one core: all cycles of the window");
+}

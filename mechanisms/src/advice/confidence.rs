@@ -40,7 +40,7 @@ const DEVIATIONS: &[Deviation] = &[
     Deviation {
         number: "D30", lowers: false,
         text: "published gains of exception-less calls are mostly larger than the model's: take the gain as a lower end",
-        touches: |case| case.is("exception-less"),
+        touches: |case| case.is("exception-less") && !case.label.contains("io-uring"),
     },
     Deviation {
         number: "D32", lowers: true,
@@ -100,7 +100,8 @@ pub(super) fn confidence(subject: &Subject, base: &RunReport, candidate: &Candid
     reasons.extend(synthetic(base.synthetic_cycle_share));
     reasons.extend(interval(candidate));
     if measure == Measure::ProcessorTime {
-        reasons.push(plain("the server is not the limit: what is compared is processor time, and throughput stays what it is".into()));
+        reasons
+            .push(plain("the server is not the limit: what is compared is processor time, and throughput stays what it is".into()));
     }
     let known = DEVIATIONS.iter().filter(|deviation| (deviation.touches)(&case));
     reasons.extend(known.map(|deviation| Reason {
@@ -146,9 +147,8 @@ fn recording(subject: &Subject) -> Option<Reason> {
 }
 
 fn synthetic(share: f64) -> Option<Reason> {
-    (share > SYNTHETIC_SHARE_SOME).then(|| {
-        lowering(format!("{:.0} % of the busy cycles of synchronous calls are estimated, not recorded", share * 100.0))
-    })
+    (share > SYNTHETIC_SHARE_SOME)
+        .then(|| lowering(format!("{:.0} % of the busy cycles of synchronous calls are estimated, not recorded", share * 100.0)))
 }
 
 fn interval(candidate: &Candidate) -> Option<Reason> {

@@ -58,7 +58,8 @@ pub fn decide(evidence: &Evidence) -> Option<Advice> {
     let confidence = confidence_in(evidence, base, best, measure);
     let calls = best.map(|own| calls::ranked(base, own)).unwrap_or_default();
     let saved_elsewhere_cycles = best.map_or(0.0, |own| calls::unexplained(base, own, &calls));
-    let elsewhere: Vec<Elsewhere> = evidence.elsewhere.iter().filter_map(|(place, comparison)| elsewhere(place, comparison, sequential)).collect();
+    let elsewhere: Vec<Elsewhere> =
+        evidence.elsewhere.iter().filter_map(|(place, comparison)| elsewhere(place, comparison, sequential)).collect();
     let verdict = verdict(evidence, base, &candidates, recommendation.as_ref(), &confidence, measure);
     let on_stock_kernel = recommendation.as_ref().and_then(|own| on_stock_kernel(&candidates, own));
     Some(Advice {
@@ -89,11 +90,7 @@ pub fn decide(evidence: &Evidence) -> Option<Advice> {
 fn confidence_in(evidence: &Evidence, base: &RunReport, best: Option<&RunReport>, measure: Measure) -> Confidence {
     match best {
         Some(own) => confidence::confidence(&evidence.subject, base, &candidate(base, own, measure), measure),
-        None => Confidence {
-            class: ConfidenceClass::High,
-            reasons: Vec::new(),
-            synthetic_cycle_share: base.synthetic_cycle_share,
-        },
+        None => Confidence { class: ConfidenceClass::High, reasons: Vec::new(), synthetic_cycle_share: base.synthetic_cycle_share },
     }
 }
 
@@ -144,8 +141,12 @@ fn without_budget(command: &str) -> String {
 
 fn batch_limit(batch: &BatchDepth) -> String {
     match batch.limited_by.as_str() {
-        "ready connections" => "no more connections had work: batches grow with the number of requests that are there at the same time",
-        "dependencies" => "the next calls need a result or the program's own work first: only another program structure makes batches deeper",
+        "ready connections" => {
+            "no more connections had work: batches grow with the number of requests that are there at the same time"
+        }
+        "dependencies" => {
+            "the next calls need a result or the program's own work first: only another program structure makes batches deeper"
+        }
         "limit" => "the configured limit: a higher one makes batches deeper, and requests wait longer",
         _ => "the mechanism does not collect calls",
     }
@@ -260,7 +261,10 @@ fn decision(candidates: &[Candidate], recommendation: Option<&Recommendation>, c
 
 fn slow_tail(own: &Candidate) -> Option<String> {
     (own.p99_ratio > TAIL_TOLERATED).then(|| {
-        format!("{}: the slowest hundredth of its requests takes {:.1} times as long as with synchronous calls", own.mechanism, own.p99_ratio)
+        format!(
+            "{}: the slowest hundredth of its requests takes {:.1} times as long as with synchronous calls",
+            own.mechanism, own.p99_ratio
+        )
     })
 }
 
@@ -293,7 +297,10 @@ fn would_settle(evidence: &Evidence, base: &RunReport, recommendation: Option<&R
         steps.push("a narrower interval: more --requests or --reps".to_owned());
     }
     if evidence.subject.source_format != "capture" || base.synthetic_cycle_share > SYNTHETIC_SHARE_SOME {
-        steps.push("a full-system capture of the program instead of what was recorded: it holds the lines that are estimated here".to_owned());
+        steps.push(
+            "a full-system capture of the program instead of what was recorded: it holds the lines that are estimated here"
+                .to_owned(),
+        );
     }
     if measure == Measure::ProcessorTime {
         steps.push("a load that fills the server: more --connections, or a higher --rate".to_owned());

@@ -244,7 +244,12 @@ impl Gatherer<'_> {
     }
 
     /// Tries settings of the finalists one at a time, under the seeds of the screening, and keeps what serves clearly better.
-    fn tune(&self, settings: &Settings, screening: &Comparison, finalists: &[Way]) -> Result<(Settings, Vec<Trial>), ExperimentError> {
+    fn tune(
+        &self,
+        settings: &Settings,
+        screening: &Comparison,
+        finalists: &[Way],
+    ) -> Result<(Settings, Vec<Trial>), ExperimentError> {
         let mut tuned = settings.clone();
         let mut trials: Vec<Trial> = Vec::new();
         let mut left = self.plan.trials;

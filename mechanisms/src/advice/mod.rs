@@ -17,7 +17,7 @@ mod tests;
 pub use decide::{chosen, decide};
 pub use evidence::{Evidence, Place, Setting, Subject, Trial, candidates, gather};
 pub use result::{
-    Advice, CallAdvice, Candidate, Confidence, ConfidenceClass, Costs, Decision, Elsewhere, Measure, Outcome, Reason, Recommendation,
-    Verdict,
+    Advice, CallAdvice, Candidate, Confidence, ConfidenceClass, Costs, Decision, Elsewhere, Measure, Outcome, Reason,
+    Recommendation, Verdict,
 };
 pub use search::{BUDGET_DEFAULT, BudgetError};

@@ -54,7 +54,7 @@ impl Port {
 const PORTS: &[Port] = &[
     Port {
         label: "exception-less:io-uring", kernel: KernelNeeds::Stock, margin: UNBACKED,
-        kernel_words: "Linux 5.19 or later with io_uring allowed (some distributions and container runtimes block it)",
+        kernel_words: "Linux 6.0 or later with io_uring allowed (some distributions and container runtimes block it)",
         effort: "the event loop becomes submit and reap: each call's continuation moves into a completion handler (liburing)",
         risk: "buffers must stay valid until completion; seccomp filters see io_uring_enter only",
     },
@@ -72,7 +72,7 @@ const PORTS: &[Port] = &[
     },
     Port {
         label: "batched-script:io-uring-enter", kernel: KernelNeeds::Stock, margin: UNBACKED,
-        kernel_words: "Linux 5.19 or later with io_uring allowed (some distributions and container runtimes block it)",
+        kernel_words: "Linux 6.0 or later with io_uring allowed (some distributions and container runtimes block it)",
         effort: "the event loop stays; the calls of all ready connections are collected and submitted with one io_uring_enter",
         risk: "buffers must stay valid until completion; seccomp filters see io_uring_enter only",
     },

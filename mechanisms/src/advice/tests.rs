@@ -118,7 +118,11 @@ fn a_tie_moves_nobody() {
 fn losers_are_not_recommended() {
     let advice = advice(&evidence(vec![report("exception-less", 0.8, 0.01), report("batched-script", 0.9, 0.01)]));
     assert_eq!(advice.verdict.decision, Decision::StaySynchronous);
-    assert!(advice.verdict.headline.starts_with("Stay synchronous: the best of the others, batched-script"), "{}", advice.verdict.headline);
+    assert!(
+        advice.verdict.headline.starts_with("Stay synchronous: the best of the others, batched-script"),
+        "{}",
+        advice.verdict.headline
+    );
 }
 
 #[test]

@@ -37,7 +37,8 @@ pub fn advise(options: &AdviseArguments, terminal: &Terminal) -> Result<()> {
     let begun = Instant::now();
     let budget = options.budget.unwrap_or(BUDGET_DEFAULT);
     let evidence = advice::gather(&workload, &configuration.settings, &ways, budget, &job)?;
-    let advice = advice::decide(&evidence).context("synchronous calls cannot run this workload: there is nothing to compare with")?;
+    let advice =
+        advice::decide(&evidence).context("synchronous calls cannot run this workload: there is nothing to compare with")?;
     if options.timing {
         output::remark(&format!("{} simulations in {:.1} s", advice.simulations, begun.elapsed().as_secs_f64()));
     }

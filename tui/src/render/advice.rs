@@ -232,7 +232,10 @@ fn takes(text: &mut Text, advice: &Advice, own: &Recommendation) {
         text.paragraph("waiting loops: none");
     }
     if let Some(ratio) = &costs.processor_time_ratio {
-        text.paragraph(&format!("processor time per request, waiting loops included: {} of what it is", with_interval(ratio, 2, "x")));
+        text.paragraph(&format!(
+            "processor time per request, waiting loops included: {} of what it is",
+            with_interval(ratio, 2, "x")
+        ));
     }
 }
 

@@ -82,7 +82,7 @@ const DEVIATIONS: &[Deviation] = &[
     },
     Deviation {
         number: "D19", lowers: true,
-        text: "the in-kernel file service does less than the server (no open, no log, less parsing): part of its gain is that",
+        text: "the in-kernel file service opens no file, writes no log and parses less than the server",
         touches: |case| case.is("in-kernel-dsl") && case.subject.serves_files,
     },
     Deviation {
@@ -96,6 +96,7 @@ const DEVIATIONS: &[Deviation] = &[
 pub(super) fn confidence(subject: &Subject, base: &RunReport, candidate: &Candidate, measure: Measure) -> Confidence {
     let case = Case { subject, label: &candidate.mechanism, cores: base.cores, mitigated: subject.mitigated };
     let mut reasons = vec![ground(&candidate.mechanism)];
+    reasons.extend(rewrite(&candidate.mechanism));
     reasons.extend(recording(subject));
     reasons.extend(synthetic(base.synthetic_cycle_share));
     reasons.extend(interval(candidate));
@@ -135,11 +136,16 @@ fn ground(label: &str) -> Reason {
     }
 }
 
+fn rewrite(label: &str) -> Option<Reason> {
+    let text = "it is another program than the one recorded: part of the gain may be that it does less";
+    port::of(label).rewrites.then(|| lowering(text.into()))
+}
+
 fn recording(subject: &Subject) -> Option<Reason> {
     match subject.source_format.as_str() {
         "capture" => Some(plain("every line of user and kernel work is recorded".into())),
         "strace" | "ftrace" => Some(lowering(format!(
-            "an {} log names calls and times only: kernel lines are those of a similar recording, user lines are made up to fit the time",
+            "the {} log names calls and times only: kernel lines are those of a similar recording, user lines are made up to fit the time",
             subject.source_format
         ))),
         _ => None,

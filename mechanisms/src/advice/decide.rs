@@ -2,7 +2,7 @@
 
 use super::calls;
 use super::confidence::{self, SYNTHETIC_SHARE_SOME};
-use super::evidence::{Evidence, Place};
+use super::evidence::{Evidence, Place, Subject};
 use super::outcome::{candidate, gain, measure};
 use super::port;
 use super::result::{
@@ -14,24 +14,49 @@ use sim_core::workload::Program;
 /// A tail so much longer than that of synchronous calls is a price that throughput does not pay.
 const TAIL_TOLERATED: f64 = 2.0;
 
+/// What is asked of a way before its gain counts, the most important first. `true` is better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    gains: bool,
+    /// The same program: a rewrite is another decision.
+    keeps_the_program: bool,
+    can_be_decided_on: bool,
+    keeps_the_tail: bool,
+}
+
 /// The way that advice is about: of those that gain the one to move to, else what came closest; none when nothing else can run.
-pub fn chosen(at_load: &Comparison, sequential: bool) -> Option<&RunReport> {
+pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunReport> {
     let base = at_load.find("sync")?;
-    let measure = measure(base, sequential);
-    let judged: Vec<(&RunReport, Candidate)> =
-        others(at_load).map(|report| (report, candidate(base, report, measure))).filter(|(_, own)| own.gain.is_some()).collect();
-    let gaining = |own: &Candidate| own.outcome == Outcome::Gains;
-    let fair = |own: &Candidate| !(own.p99_ratio > TAIL_TOLERATED);
-    let best = |wanted: &dyn Fn(&Candidate) -> bool| {
-        let wanted = judged.iter().filter(|(_, own)| wanted(own));
-        wanted.max_by(|left, right| left.1.gain_low_cautious.total_cmp(&right.1.gain_low_cautious))
-    };
-    let first = best(&|own| gaining(own) && fair(own)).or_else(|| best(&gaining)).or_else(|| best(&|_| true))?;
-    // what the intervals cannot tell from the best costs less to have
-    let equal = judged.iter().filter(|(_, own)| own.outcome == first.1.outcome && (fair(own) || !fair(&first.1)));
-    let equal = equal.filter(|(_, own)| overlap(own, &first.1));
-    let least = equal.min_by_key(|(report, _)| port::of(&report.label()).kernel);
-    Some(least.filter(|_| gaining(&first.1)).unwrap_or(first).0)
+    let measure = measure(base, subject.program == Program::Sequential);
+    let judged: Vec<(&RunReport, Candidate, Standing)> = others(at_load)
+        .map(|report| (report, candidate(base, report, measure)))
+        .filter(|(_, own)| own.gain.is_some())
+        .map(|(report, own)| {
+            let standing = standing(subject, base, &own, measure);
+            (report, own, standing)
+        })
+        .collect();
+    let first = judged.iter().max_by(|left, right| {
+        let gain = || left.1.gain_low_cautious.total_cmp(&right.1.gain_low_cautious);
+        left.2.cmp(&right.2).then_with(gain)
+    })?;
+    // what the intervals cannot tell from the best may need less of the kernel
+    let equal = judged.iter().filter(|(_, own, standing)| *standing == first.2 && overlap(own, &first.1));
+    let least = equal.min_by_key(|(report, _, _)| port::of(&report.label()).kernel);
+    Some(least.filter(|_| first.2.gains).unwrap_or(first).0)
+}
+
+fn standing(subject: &Subject, base: &RunReport, own: &Candidate, measure: Measure) -> Standing {
+    Standing {
+        gains: own.outcome == Outcome::Gains,
+        keeps_the_program: !port::of(&own.mechanism).rewrites,
+        can_be_decided_on: confidence::confidence(subject, base, own, measure).class != ConfidenceClass::Low,
+        keeps_the_tail: !has_slow_tail(own),
+    }
+}
+
+fn has_slow_tail(own: &Candidate) -> bool {
+    own.p99_ratio > TAIL_TOLERATED
 }
 
 fn overlap(own: &Candidate, best: &Candidate) -> bool {
@@ -48,7 +73,7 @@ pub fn decide(evidence: &Evidence) -> Option<Advice> {
     let base = at_load.find("sync").filter(|report| report.applicable)?;
     let sequential = evidence.subject.program == Program::Sequential;
     let measure = measure(base, sequential);
-    let best = chosen(at_load, sequential);
+    let best = chosen(at_load, &evidence.subject);
     let mut candidates: Vec<Candidate> = others(at_load).map(|report| candidate(base, report, measure)).collect();
     candidates.sort_by(|left, right| {
         let gain = || right.gain_low_cautious.total_cmp(&left.gain_low_cautious);
@@ -111,6 +136,7 @@ fn recommendation(evidence: &Evidence, base: &RunReport, own: &RunReport, measur
     Recommendation {
         candidate: candidate(base, own, measure),
         settings,
+        settings_tried: evidence.trials.iter().filter(|trial| trial.label == label).count() as u64,
         command,
         baseline_rps: base.throughput_rps,
         throughput_rps: own.throughput_rps,
@@ -229,9 +255,10 @@ fn verdict(
         reasons.push(format!("{} {}", own.candidate.mechanism, own.why));
     }
     reasons.extend(recommendation.and_then(|own| slow_tail(&own.candidate)));
-    let starved = candidates.iter().filter(|other| recommendation.is_none_or(|own| own.candidate.mechanism != other.mechanism));
-    let starved = starved.filter(|other| other.outcome == Outcome::Gains && other.p99_ratio > TAIL_TOLERATED);
-    reasons.extend(starved.filter_map(slow_tail));
+    let passed_over = candidates.iter().filter(|other| recommendation.is_none_or(|own| own.candidate.mechanism != other.mechanism));
+    let passed_over: Vec<&Candidate> = passed_over.filter(|other| other.outcome == Outcome::Gains).collect();
+    reasons.extend(passed_over.iter().copied().filter_map(rewrite));
+    reasons.extend(passed_over.iter().copied().filter_map(slow_tail));
     Verdict {
         decision,
         headline: headline(decision, recommendation, confidence, measure),
@@ -259,8 +286,17 @@ fn decision(candidates: &[Candidate], recommendation: Option<&Recommendation>, c
     }
 }
 
+/// What a rewrite would reach, which is no alternative to a port.
+fn rewrite(own: &Candidate) -> Option<String> {
+    let gain = own.gain.filter(|_| port::of(&own.mechanism).rewrites)?;
+    Some(format!(
+        "{} reaches {:.2}x with another program (the request path written again for the kernel): a larger decision than how calls are issued",
+        own.mechanism, gain.mean
+    ))
+}
+
 fn slow_tail(own: &Candidate) -> Option<String> {
-    (own.p99_ratio > TAIL_TOLERATED).then(|| {
+    has_slow_tail(own).then(|| {
         format!(
             "{}: the slowest hundredth of its requests takes {:.1} times as long as with synchronous calls",
             own.mechanism, own.p99_ratio

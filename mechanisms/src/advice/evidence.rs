@@ -212,9 +212,8 @@ impl Gatherer<'_> {
         let finals = with_seeds(&tuned, FRESH_SEEDS, self.plan.final_seeds, settings.run.exposure_range);
         let confirmed = if finalists.is_empty() { screening.clone() } else { self.compare(&finals, &finalists)? };
         let at_load = merged(screening, confirmed);
-        let sequential = subject.program == Program::Sequential;
         let mut elsewhere = Vec::new();
-        if let Some(best) = chosen(&at_load, sequential) {
+        if let Some(best) = chosen(&at_load, subject) {
             let way = Way::from_name(&best.label()).map_err(|_| ExperimentError::Empty)?;
             for place in places {
                 let own = with_seeds(&place.applied(&tuned), FRESH_SEEDS, self.plan.elsewhere_seeds, false);

@@ -31,6 +31,8 @@ pub(super) struct Port {
     pub kernel_words: &'static str,
     pub effort: &'static str,
     pub risk: &'static str,
+    /// It is another program, not the same one that issues its calls another way.
+    pub rewrites: bool,
     /// Fraction by which a gain must exceed 1 before it is called one. A choice, not fitted: [`BACKED`] where a published throughput gain of
     /// the way stands beside the model's prediction, [`UNBACKED`] where none does.
     pub margin: f64,
@@ -53,67 +55,67 @@ impl Port {
 #[rustfmt::skip]
 const PORTS: &[Port] = &[
     Port {
-        label: "exception-less:io-uring", kernel: KernelNeeds::Stock, margin: UNBACKED,
+        label: "exception-less:io-uring", kernel: KernelNeeds::Stock, rewrites: false, margin: UNBACKED,
         kernel_words: "Linux 6.0 or later with io_uring allowed (some distributions and container runtimes block it)",
         effort: "the event loop becomes submit and reap: each call's continuation moves into a completion handler (liburing)",
         risk: "buffers must stay valid until completion; seccomp filters see io_uring_enter only",
     },
     Port {
-        label: "exception-less:threads", kernel: KernelNeeds::Patch, margin: BACKED,
+        label: "exception-less:threads", kernel: KernelNeeds::Patch, rewrites: false, margin: BACKED,
         kernel_words: "a kernel with exception-less calls (FlexSC); no mainline kernel has them",
         effort: "a thread library instead of the system's; the program's source stays as it is (FlexSC-Threads)",
         risk: "a research system: you maintain the kernel patch and the thread library",
     },
     Port {
-        label: "exception-less", kernel: KernelNeeds::Patch, margin: BACKED,
+        label: "exception-less", kernel: KernelNeeds::Patch, rewrites: false, margin: BACKED,
         kernel_words: "a kernel with exception-less calls (FlexSC); no mainline kernel has them, io_uring is the nearest",
         effort: "the event loop is rewritten around completion callbacks (libflexsc); reads and accepts are posted before their data is there",
         risk: "a research system: you maintain the kernel patch",
     },
     Port {
-        label: "batched-script:io-uring-enter", kernel: KernelNeeds::Stock, margin: UNBACKED,
+        label: "batched-script:io-uring-enter", kernel: KernelNeeds::Stock, rewrites: false, margin: UNBACKED,
         kernel_words: "Linux 6.0 or later with io_uring allowed (some distributions and container runtimes block it)",
         effort: "the event loop stays; the calls of all ready connections are collected and submitted with one io_uring_enter",
         risk: "buffers must stay valid until completion; seccomp filters see io_uring_enter only",
     },
     Port {
-        label: "batched-script:message-batch", kernel: KernelNeeds::Stock, margin: UNBACKED,
+        label: "batched-script:message-batch", kernel: KernelNeeds::Stock, rewrites: false, margin: UNBACKED,
         kernel_words: "none: recvmmsg and sendmmsg are in every Linux since 3.0",
         effort: "receive and send loops take vectors of messages; days rather than weeks",
         risk: "a reply waits for the others of its batch",
     },
     Port {
-        label: "batched-script:multi-call", kernel: KernelNeeds::Patch, margin: UNBACKED,
+        label: "batched-script:multi-call", kernel: KernelNeeds::Patch, rewrites: false, margin: UNBACKED,
         kernel_words: "a multi-call interface; no mainline kernel has one",
         effort: "independent calls of a request are collected into a vector",
         risk: "errors in the middle of a vector must be handled afterwards",
     },
     Port {
-        label: "batched-script:looped-multi-call", kernel: KernelNeeds::Patch, margin: UNBACKED,
+        label: "batched-script:looped-multi-call", kernel: KernelNeeds::Patch, rewrites: false, margin: UNBACKED,
         kernel_words: "a multi-call interface; no mainline kernel has one",
         effort: "the calls of all ready requests are collected into vectors; the event loop works in phases",
         risk: "errors in the middle of a vector must be handled afterwards",
     },
     Port {
-        label: "batched-script", kernel: KernelNeeds::Module, margin: BACKED,
+        label: "batched-script", kernel: KernelNeeds::Module, rewrites: false, margin: BACKED,
         kernel_words: "a module that runs sandboxed Lua scripts in the kernel (lua_syscall)",
         effort: "calls and the glue between them move into a script; long user work stays in the program, between invocations",
         risk: "an interpreter in the kernel; a script holds a core until its instruction limit",
     },
     Port {
-        label: "in-kernel-dsl", kernel: KernelNeeds::Module, margin: BACKED,
+        label: "in-kernel-dsl", kernel: KernelNeeds::Module, rewrites: true, margin: BACKED,
         kernel_words: "a checked service in the kernel: a module made by its compiler (WYKIWYG); eBPF covers simple ones on a stock kernel",
         effort: "the request path is written again as a service; what it cannot answer stays in the program",
         risk: "another program than the one recorded: two implementations must agree; packets are served before the program's own work",
     },
     Port {
-        label: "elevated-shortcut", kernel: KernelNeeds::Patch, margin: UNBACKED,
+        label: "elevated-shortcut", kernel: KernelNeeds::Patch, rewrites: false, margin: UNBACKED,
         kernel_words: "a kernel that runs a process in supervisor mode (Kernel Mode Linux, UKL); no mainline kernel does",
         effort: "none in the source for calls by name; the program is linked against entry points of the kernel",
         risk: "no protection: a stray pointer in the program is one in the kernel",
     },
     Port {
-        label: "sync", kernel: KernelNeeds::Stock, margin: UNBACKED,
+        label: "sync", kernel: KernelNeeds::Stock, rewrites: false, margin: UNBACKED,
         kernel_words: "none",
         effort: "the program's own structure changes, its calls do not",
         risk: "none",

@@ -158,6 +158,8 @@ pub struct Recommendation {
     pub candidate: Candidate,
     /// Settings that served best, where they are not the defaults.
     pub settings: Vec<Setting>,
+    /// How many other settings were tried.
+    pub settings_tried: u64,
     /// Command that shows it in depth.
     pub command: String,
     /// Requests per second of synchronous calls.

@@ -190,18 +190,38 @@ fn a_sequential_program_is_judged_by_its_time() {
 
 #[test]
 fn a_starved_tail_is_passed_over_for_a_way_without() {
-    let mut starving = report("in-kernel-dsl", 1.6, 0.01);
+    let mut starving = report("batched-script", 1.6, 0.01);
     starving.latency_us.p99 = 5000.0;
     let both = evidence(vec![starving.clone(), report("exception-less", 1.3, 0.01)]);
-    assert_eq!(chosen(&both.at_load, false).unwrap().label(), "exception-less");
-    assert!(advice(&both).verdict.reasons.iter().any(|reason| reason.contains("in-kernel-dsl: the slowest")));
-    assert_eq!(chosen(&evidence(vec![starving]).at_load, false).unwrap().label(), "in-kernel-dsl");
+    assert_eq!(chosen(&both.at_load, &subject()).unwrap().label(), "exception-less");
+    assert!(advice(&both).verdict.reasons.iter().any(|reason| reason.contains("batched-script: the slowest")));
+    assert_eq!(chosen(&evidence(vec![starving]).at_load, &subject()).unwrap().label(), "batched-script");
+}
+
+#[test]
+fn a_rewrite_is_named_beside_a_port_and_recommended_only_alone() {
+    let rewrite = report("in-kernel-dsl", 3.0, 0.01);
+    let both = evidence(vec![rewrite.clone(), report("exception-less", 1.3, 0.01)]);
+    let beside = advice(&both);
+    assert_eq!(beside.recommendation.unwrap().candidate.mechanism, "exception-less");
+    assert!(beside.verdict.reasons.iter().any(|reason| reason.contains("in-kernel-dsl reaches 3.00x with another program")));
+    let alone = advice(&evidence(vec![rewrite]));
+    assert_eq!((alone.verdict.decision, alone.confidence.class), (Decision::Move, ConfidenceClass::Medium));
+}
+
+#[test]
+fn a_way_that_can_be_decided_on_goes_before_a_larger_gain_that_cannot() {
+    let mut logged = evidence(vec![report("exception-less:io-uring", 1.6, 0.1), report("exception-less", 1.3, 0.01)]);
+    logged.subject.source_format = "strace".into();
+    let advice = advice(&logged);
+    assert_eq!(advice.recommendation.unwrap().candidate.mechanism, "exception-less");
+    assert_eq!(advice.verdict.decision, Decision::Move);
 }
 
 #[test]
 fn of_equals_the_one_on_a_stock_kernel_is_chosen_and_of_unequals_it_is_named() {
     let equal = evidence(vec![report("exception-less", 1.31, 0.02), report("exception-less:io-uring", 1.30, 0.02)]);
-    assert_eq!(chosen(&equal.at_load, false).unwrap().label(), "exception-less:io-uring");
+    assert_eq!(chosen(&equal.at_load, &subject()).unwrap().label(), "exception-less:io-uring");
     let unequal = advice(&evidence(vec![report("exception-less", 1.5, 0.01), report("exception-less:io-uring", 1.2, 0.01)]));
     assert_eq!(unequal.recommendation.unwrap().candidate.mechanism, "exception-less");
     assert_eq!(unequal.on_stock_kernel.unwrap().mechanism, "exception-less:io-uring");

@@ -206,7 +206,8 @@ fn brings(text: &mut Text, advice: &Advice, own: &Recommendation) {
         place(advice.cores, 0, None)
     ));
     match &own.settings[..] {
-        [] => text.paragraph("settings: the defaults; no other that was tried served clearly better"),
+        [] if own.settings_tried == 0 => text.paragraph("settings: the defaults; no others were tried"),
+        [] => text.paragraph(&format!("settings: the defaults; none of {} others served clearly better", own.settings_tried)),
         settings => {
             let list: Vec<String> = settings.iter().map(|setting| format!("{}={}", setting.path, setting.value)).collect();
             text.paragraph(&format!("settings that serve best: {}", list.join(", ")));

@@ -2,7 +2,7 @@
 
 use super::evidence::Subject;
 use super::port;
-use super::result::{Candidate, Confidence, ConfidenceClass, Measure, Reason};
+use super::result::{Candidate, Confidence, ConfidenceClass, Reason};
 use sim_core::report::RunReport;
 use sim_core::workload::Program;
 
@@ -93,17 +93,13 @@ const DEVIATIONS: &[Deviation] = &[
 ];
 
 /// Confidence in a candidate. Each reason that lowers takes a step; two steps leave nothing to decide on.
-pub(super) fn confidence(subject: &Subject, base: &RunReport, candidate: &Candidate, measure: Measure) -> Confidence {
+pub(super) fn confidence(subject: &Subject, base: &RunReport, candidate: &Candidate) -> Confidence {
     let case = Case { subject, label: &candidate.mechanism, cores: base.cores, mitigated: subject.mitigated };
     let mut reasons = vec![ground(&candidate.mechanism)];
     reasons.extend(rewrite(&candidate.mechanism));
     reasons.extend(recording(subject));
     reasons.extend(synthetic(base.synthetic_cycle_share));
     reasons.extend(interval(candidate));
-    if measure == Measure::ProcessorTime {
-        reasons
-            .push(plain("the server is not the limit: what is compared is processor time, and throughput stays what it is".into()));
-    }
     let known = DEVIATIONS.iter().filter(|deviation| (deviation.touches)(&case));
     reasons.extend(known.map(|deviation| Reason {
         text: deviation.text.into(),

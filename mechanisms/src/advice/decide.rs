@@ -32,7 +32,7 @@ pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunR
         .map(|report| (report, candidate(base, report, measure)))
         .filter(|(_, own)| own.gain.is_some())
         .map(|(report, own)| {
-            let standing = standing(subject, base, &own, measure);
+            let standing = standing(subject, base, &own);
             (report, own, standing)
         })
         .collect();
@@ -46,11 +46,11 @@ pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunR
     Some(least.filter(|_| first.2.gains).unwrap_or(first).0)
 }
 
-fn standing(subject: &Subject, base: &RunReport, own: &Candidate, measure: Measure) -> Standing {
+fn standing(subject: &Subject, base: &RunReport, own: &Candidate) -> Standing {
     Standing {
         gains: own.outcome == Outcome::Gains,
         keeps_the_program: !port::of(&own.mechanism).rewrites,
-        can_be_decided_on: confidence::confidence(subject, base, own, measure).class != ConfidenceClass::Low,
+        can_be_decided_on: confidence::confidence(subject, base, own).class != ConfidenceClass::Low,
         keeps_the_tail: !has_slow_tail(own),
     }
 }
@@ -114,7 +114,7 @@ pub fn decide(evidence: &Evidence) -> Option<Advice> {
 
 fn confidence_in(evidence: &Evidence, base: &RunReport, best: Option<&RunReport>, measure: Measure) -> Confidence {
     match best {
-        Some(own) => confidence::confidence(&evidence.subject, base, &candidate(base, own, measure), measure),
+        Some(own) => confidence::confidence(&evidence.subject, base, &candidate(base, own, measure)),
         None => Confidence { class: ConfidenceClass::High, reasons: Vec::new(), synthetic_cycle_share: base.synthetic_cycle_share },
     }
 }

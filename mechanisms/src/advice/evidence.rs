@@ -1,6 +1,7 @@
 //! What advice is judged on: reports at the load that was asked for, trials of settings, and reports at other loads.
 
 use super::decide::chosen;
+use super::port::{self, KernelNeeds};
 use super::search::{Plan, knobs};
 use crate::compare::{self, ExperimentError, Job};
 use crate::experiment::Settings;
@@ -229,16 +230,25 @@ impl Gatherer<'_> {
         if self.job.cancel.load(Ordering::Relaxed) { Err(ExperimentError::Cancelled) } else { Ok(comparison) }
     }
 
-    /// The ways that promise most, the best first: none whose interval says that it loses.
+    /// The ways that promise most, the best first: none that saves nothing, rewrites last, and among them the best that a stock kernel has.
     fn finalists(&self, screening: &Comparison) -> Vec<Way> {
         let gain = |report: &RunReport| report.speedup_vs_sync.map_or(f64::NAN, |speedup| speedup.mean);
         let thrift = |report: &RunReport| report.processor_time_vs_sync.map_or(f64::NAN, |ratio| 1.0 / ratio.mean);
-        let promise = |report: &&RunReport| gain(report).max(thrift(report));
+        let promise = |report: &RunReport| gain(report).max(thrift(report));
         let mut others: Vec<&RunReport> =
             screening.results.iter().filter(|report| report.applicable && report.label() != Way::BASELINE.name()).collect();
         others.retain(|report| promise(report) > 1.0);
-        others.sort_by(|left, right| promise(right).total_cmp(&promise(left)));
-        others.truncate(self.plan.finalists as usize);
+        let rewrites = |report: &RunReport| port::of(&report.label()).rewrites;
+        others.sort_by(|left, right| {
+            let promised = || promise(right).total_cmp(&promise(left));
+            rewrites(left).cmp(&rewrites(right)).then_with(promised)
+        });
+        let seats = self.plan.finalists as usize;
+        let stock = others.iter().position(|report| port::of(&report.label()).kernel == KernelNeeds::Stock);
+        if let Some(last) = stock.filter(|position| *position >= seats) {
+            others.swap(last, seats - 1);
+        }
+        others.truncate(seats);
         others.iter().filter_map(|report| Way::from_name(&report.label()).ok()).collect()
     }
 

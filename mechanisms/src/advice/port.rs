@@ -103,6 +103,12 @@ const PORTS: &[Port] = &[
         risk: "an interpreter in the kernel; a script holds a core until its instruction limit",
     },
     Port {
+        label: "in-kernel-dsl:recorded", kernel: KernelNeeds::Module, rewrites: false, margin: UNBACKED,
+        kernel_words: "a kernel in which the receive path can call the program's code; eBPF covers what its verifier accepts",
+        effort: "the request path, as it is, becomes code that runs in the kernel: no blocking, no page faults, bounded loops",
+        risk: "its bugs are the kernel's; packets are served before the program's own work",
+    },
+    Port {
         label: "in-kernel-dsl", kernel: KernelNeeds::Module, rewrites: true, margin: BACKED,
         kernel_words: "a checked service in the kernel: a module made by its compiler (WYKIWYG); eBPF covers simple ones on a stock kernel",
         effort: "the request path is written again as a service; what it cannot answer stays in the program",

@@ -287,7 +287,12 @@ fn elsewhere_row(there: &Elsewhere) -> [String; 9] {
 fn sure(text: &mut Text, advice: &Advice) {
     text.heading(&format!("How sure: {}", advice.confidence.class.name()));
     for reason in &advice.confidence.reasons {
-        let sign = if reason.lowers { "-" } else { "+" };
+        // against; known, and allowed for in the numbers; for
+        let sign = match (reason.lowers, &reason.deviation) {
+            (true, _) => "-",
+            (false, Some(_)) => "~",
+            (false, None) => "+",
+        };
         let number = reason.deviation.as_ref().map_or(String::new(), |number| format!(" ({number} in validation/DEVIATIONS.md)"));
         text.paragraph(&format!("{sign} {}{number}", reason.text));
     }

@@ -273,8 +273,8 @@ fn verdict(
 fn decision(candidates: &[Candidate], recommendation: Option<&Recommendation>, confidence: &Confidence) -> Decision {
     let gains = recommendation.is_some_and(|own| own.candidate.outcome == Outcome::Gains);
     let open = |own: &Candidate| match own.gain {
-        // an interval that ends below the margin cannot hide a gain that would count
-        Some(gain) => !(gain.high <= 1.0 + own.margin),
+        // an interval that ends below the margin cannot hide a gain that would count; an unknown one can
+        Some(gain) => gain.high.is_nan() || gain.high > 1.0 + own.margin,
         None => false,
     };
     if gains && confidence.class != ConfidenceClass::Low {

@@ -29,10 +29,11 @@ pub struct Group<'a> {
     pub workload: &'a Workload,
     /// The settings of all points.
     pub settings: Settings,
-    /// The points.
+    /// The points to run.
     pub points: Vec<Point>,
-    /// The baseline, when it is one of the group's ways but its own point is not wanted (it is done already).
-    pub silent_baseline: bool,
+    /// True when the points are set beside the baseline. It is simulated for that also where its own point is not to be run, because it
+    /// is done already.
+    pub beside_baseline: bool,
 }
 
 /// One point.
@@ -135,9 +136,9 @@ pub fn point_hash(
 
 impl Group<'_> {
     /// Ways to simulate; the baseline comes first.
-    fn ways(&self) -> Vec<Way> {
+    pub fn ways(&self) -> Vec<Way> {
         let mut ways: Vec<Way> = self.points.iter().map(|point| point.way).filter(|way| *way != Way::BASELINE).collect();
-        if self.silent_baseline || self.points.iter().any(|point| point.way == Way::BASELINE) {
+        if self.beside_baseline || self.points.iter().any(|point| point.way == Way::BASELINE) {
             ways.insert(0, Way::BASELINE);
         }
         ways
@@ -184,7 +185,6 @@ struct GroupRun<'a> {
     /// The workload under the group's kernel, made when the group begins.
     workload: OnceLock<std::borrow::Cow<'a, Workload>>,
     ways: Mutex<Vec<WayRun>>,
-    beside_baseline: bool,
 }
 
 /// One way of a group under way.
@@ -254,9 +254,7 @@ impl WayRun {
 
 impl<'a> GroupRun<'a> {
     fn new(group: &'a Group<'a>, sweep: &'a Sweep<'a>) -> GroupRun<'a> {
-        let ways = group.ways();
-        let beside_baseline = ways.len() > 1 && ways[0] == Way::BASELINE;
-        GroupRun { group, sweep, workload: OnceLock::new(), ways: Mutex::new(Vec::new()), beside_baseline }
+        GroupRun { group, sweep, workload: OnceLock::new(), ways: Mutex::new(Vec::new()) }
     }
 
     fn workload(&self) -> &Workload {
@@ -393,7 +391,7 @@ impl<'a> GroupRun<'a> {
 
     /// The baseline that the others are set beside.
     fn baseline<'w>(&self, ways: &'w [WayRun]) -> Option<&'w WayRun> {
-        ways.first().filter(|way| self.beside_baseline && way.asked == Way::BASELINE)
+        ways.first().filter(|way| self.group.beside_baseline && way.asked == Way::BASELINE)
     }
 
     /// Whether a point needs more seeds. The baseline is judged by its throughput, the others by their speed-up.

@@ -27,7 +27,7 @@ fn group(workload: &Workload, settings: Settings, first: u64) -> Group<'_> {
         index: first + position as u64,
         way: entry.mechanism.into(),
     };
-    Group { workload, settings, points: ALL.iter().enumerate().map(point).collect(), silent_baseline: false }
+    Group { workload, settings, points: ALL.iter().enumerate().map(point).collect(), beside_baseline: true }
 }
 
 fn reports(groups: &[Group], threads: usize, precision: Precision) -> BTreeMap<u64, Result<RunReport, String>> {
@@ -109,16 +109,17 @@ fn a_group_that_fails_leaves_the_others_alone() {
 }
 
 #[test]
-fn a_baseline_that_is_done_already_is_simulated_but_not_reported() {
+fn what_is_left_of_a_group_gives_the_same_reports() {
     let workload = server(Shape::default());
     let whole = reports(&[group(&workload, settings(8, 2), 0)], 1, Precision::default());
-    let mut rest = group(&workload, settings(8, 2), 0);
-    rest.points.retain(|point| point.way == Mechanism::ElevatedShortcut.into());
-    rest.silent_baseline = true;
-    let found = reports(&[rest], 1, Precision::default());
-    assert_eq!(found.len(), 1);
-    let (index, report) = found.into_iter().next().unwrap();
-    assert_eq!(report.unwrap().to_json_pretty(), whole[&index].clone().unwrap().to_json_pretty());
+    for left in [Mechanism::Sync, Mechanism::ElevatedShortcut] {
+        let mut rest = group(&workload, settings(8, 2), 0);
+        rest.points.retain(|point| point.way == left.into());
+        let found = reports(&[rest], 1, Precision::default());
+        assert_eq!(found.len(), 1);
+        let (index, report) = found.into_iter().next().unwrap();
+        assert_eq!(report.unwrap().to_json_pretty(), whole[&index].clone().unwrap().to_json_pretty());
+    }
 }
 
 #[test]

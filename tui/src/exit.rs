@@ -22,7 +22,7 @@ pub struct Finding(pub String);
 
 /// Points of a sweep failed; they have been listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{count} of {points} points failed; --resume runs them again")]
+#[error("{count} of {points} points failed")]
 pub struct PointsFailed {
     /// How many.
     pub count: usize,

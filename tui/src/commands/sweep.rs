@@ -13,7 +13,6 @@ use crate::terminal::Terminal;
 use crate::{cancel, output, progress, render};
 use anyhow::{Context, Result, bail};
 use mechanisms::sweep::{self, Group, Point, Precision, Sweep};
-use mechanisms::variants::Way;
 use sim_core::manifest::content_hash;
 use sim_core::report::SCHEMA;
 use sim_core::sweep::{Header, KIND, PointOutcome, Record};
@@ -201,10 +200,8 @@ fn groups<'p>(plan: &'p Plan, own: &BTreeSet<usize>, done: &BTreeSet<usize>) -> 
             planned.points.iter().copied().filter(|point| own.contains(point) && !done.contains(point)).collect();
         let Ok(settings) = &planned.settings else { return (position, None) };
         let points: Vec<Point> = left.iter().map(|index| Point { index: *index as u64, way: plan.points[*index].way }).collect();
-        let baseline_left = points.iter().any(|point| point.way == Way::BASELINE);
-        let silent_baseline = planned.beside_baseline && !baseline_left && !points.is_empty();
         let workload = &plan.workloads[planned.workload].1;
-        (position, Some(Group { workload, settings: settings.clone(), points, silent_baseline }))
+        (position, Some(Group { workload, settings: settings.clone(), points, beside_baseline: planned.beside_baseline }))
     };
     plan.groups.iter().enumerate().map(group).collect()
 }

@@ -34,8 +34,7 @@ pub fn print(
     let points: usize = left.iter().map(|group| group.points.len()).sum();
     text.push_str(&format!("{} points, {} done already, {points} to run\n", own.len(), done.intersection(own).count()));
     if let Some(rate) = probe(&left) {
-        let ways = |group: &Group| (group.points.len() + usize::from(group.silent_baseline)) as f64;
-        let total: f64 = left.iter().map(|group| cost(group, request.precision) as f64 * ways(group)).sum();
+        let total: f64 = left.iter().map(|group| cost(group, request.precision) as f64 * group.ways().len() as f64).sum();
         let adaptive = left.iter().any(|group| group.settings.run.reps == 0);
         let more = if adaptive { "; seeds that an interval needs beyond the first four come on top" } else { "" };
         let line = format!(

@@ -9,7 +9,8 @@ set -eu
 
 shards=8
 mkdir -p parts
-parallel --joblog parts/jobs.log --resume-failed --halt soon,fail=50% ${HOSTS:+--sshlogin "$HOSTS" --workdir .} \
+parallel --quote --joblog parts/jobs.log --resume-failed ${HOSTS:+--sshlogin "$HOSTS" --workdir .} \
     "${RINGSCOPE:-ringscope}" sweep "$@" --shard "{}/$shards" --output "parts/part-{}.jsonl" --resume --quiet --threads 1 \
-    '>' "parts/shard-{}.txt" ::: $(seq "$shards")
+    ::: $(seq "$shards") > parts/tables.txt
+rm -f results.jsonl
 exec "${RINGSCOPE:-ringscope}" merge parts/part-*.jsonl --output results.jsonl

@@ -36,7 +36,8 @@ pub fn merge(options: &MergeArguments) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Contents> {
-    let file = File::open(path).with_context(|| format!("{}: can't be read", path.display()))?;
+    let file = File::open(path)
+        .with_context(|| format!("{}: can't be read; name the files that the shards have written", path.display()))?;
     let contents = lines::read(path, BufReader::new(file))?;
     let contents = contents.with_context(|| format!("{}: is empty; run its shard first", path.display()))?;
     if contents.cut_off {

@@ -104,7 +104,9 @@ pub struct Contents {
 /// # Errors
 /// What is no result file of a sweep, with its line.
 pub fn read(path: &Path, mut file: impl BufRead) -> Result<Option<Contents>> {
-    let context = |line: usize| format!("{}:{line}: not the result file of a sweep", path.display());
+    let context = |line: usize| {
+        format!("{}:{line}: not the result file of a sweep; give a .jsonl file that `ringscope sweep` has written", path.display())
+    };
     let mut text = Vec::new();
     let mut next = |text: &mut Vec<u8>| -> Result<u64> {
         text.clear();
@@ -118,7 +120,7 @@ pub fn read(path: &Path, mut file: impl BufRead) -> Result<Option<Contents>> {
         if text.starts_with(BEGINNING) || BEGINNING.starts_with(&text) {
             return Ok(None);
         }
-        bail!("{}: give another file; a sweep writes only what a sweep has begun", context(1));
+        bail!("{}", context(1));
     }
     let header: Header = serde_json::from_slice(&text).with_context(|| context(1))?;
     if header.kind != KIND || header.schema != SCHEMA {

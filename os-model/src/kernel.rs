@@ -89,7 +89,7 @@ pub struct Kernel {
     pub scheduler: SchedulerSpec,
     /// Network.
     pub network: NetworkSpec,
-    /// User frames on the return stack at a call.
+    /// User frames on the return stack at a call, beyond those in recorded user code: so many returns are predicted wrongly after it.
     pub user_call_depth: u32,
 }
 

@@ -482,7 +482,7 @@ pub struct Workload {
     /// what holds without.
     #[serde(default)]
     pub stated_kernel_work: Vec<StatedKernelWork>,
-    /// Frames that the program returns through between two calls, where that is known; otherwise the kernel's description guesses.
+    /// Frames that the program returns through between two calls beyond those in its blocks; otherwise the kernel's description says.
     #[serde(default)]
     pub user_call_depth: Option<u32>,
     /// What the importer understood, guessed and dropped.

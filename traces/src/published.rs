@@ -48,7 +48,7 @@ pub static PUBLISHED: [Published; 6] = [
         user_permille: 2909,
         kernel_permille: Some(712),
         source: "ATC 2011, table 1",
-        user_base_cpi_milli: Some(478),
+        user_base_cpi_milli: Some(543),
         change: same,
     },
     Published {
@@ -59,7 +59,7 @@ pub static PUBLISHED: [Published; 6] = [
         user_permille: 1003,
         kernel_permille: Some(1111),
         source: "ATC 2011, table 1",
-        user_base_cpi_milli: Some(992),
+        user_base_cpi_milli: Some(1129),
         change: same,
     },
     Published {
@@ -72,7 +72,7 @@ pub static PUBLISHED: [Published; 6] = [
         user_permille: 1003,
         kernel_permille: Some(1111),
         source: "ATC 2011, table 1 (ApacheBench)",
-        user_base_cpi_milli: Some(992),
+        user_base_cpi_milli: Some(1129),
         change: httperf_files,
     },
     Published {
@@ -83,7 +83,7 @@ pub static PUBLISHED: [Published; 6] = [
         user_permille: 1014,
         kernel_permille: None,
         source: "OSDI 2010, table 2 as commonly quoted: a guess within 30 %",
-        user_base_cpi_milli: Some(865),
+        user_base_cpi_milli: Some(1092),
         change: threads,
     },
     Published {
@@ -106,7 +106,7 @@ pub static PUBLISHED: [Published; 6] = [
         user_permille: UNCHANGED,
         kernel_permille: None,
         source: "the recording: no instruction counts are published",
-        user_base_cpi_milli: Some(478),
+        user_base_cpi_milli: Some(543),
         change: one_worker,
     },
 ];

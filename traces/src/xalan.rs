@@ -24,6 +24,8 @@ const INTERVAL: u64 = 5_000;
 pub const INTERVAL_MIN: u64 = 100;
 /// Base CPI in thousandths: fitted to the published IPC alone (1.46, row A01).
 pub const BASE_CPI_MILLI: u32 = 444;
+/// Frames that the made-up code would return through after a call: a guess, since it has lines but neither calls nor returns.
+const CALL_DEPTH: u32 = 6;
 
 /// Which call interrupts the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,7 @@ impl Xalan {
             blocks,
             layout,
             user_base_cpi_milli: Some(BASE_CPI_MILLI),
+            user_call_depth: Some(CALL_DEPTH),
             ..recording.clone()
         })
     }

@@ -55,7 +55,7 @@ pub const SETTINGS: &[Topic] = &[
     topic("kernel.network.interrupt_moderation_us", "Least time between two interrupts of a receive queue."),
     topic(
         "kernel.user_call_depth",
-        "Frames of user code on the return stack at a system call: so many returns are predicted wrongly afterwards.",
+        "Frames of user code on the return stack at a system call beyond the recorded ones: so many returns are predicted wrongly afterwards.",
     ),
     topic("clients", "The other end of the wire."),
     topic(

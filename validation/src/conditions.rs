@@ -1,6 +1,7 @@
 //! The conditions of an experiment: which workload, on what, with which clients.
 
 use mechanisms::experiment::{Settings, SettingsError};
+use mechanisms::registry::Mechanism;
 use mechanisms::simulate::SimulationError;
 use mechanisms::under_kernel::under_kernel;
 use os_model::kernel::Kernel;
@@ -21,6 +22,8 @@ pub struct Recipe {
     pub user_permille: u32,
     /// The kernel's work.
     pub kernel_permille: u32,
+    /// The kernel's work for calls that are posted, on top of that: nobody published how much of it a posted call needs.
+    pub posted_kernel_permille: u32,
     /// Base CPI of the program's own code, where the workload has one of its own.
     pub base_cpi_permille: u32,
     /// Readiness as recorded: as many requests in flight, and as many events from a readiness call at most.
@@ -36,10 +39,19 @@ impl Recipe {
             name: name.into(),
             user_permille: UNCHANGED,
             kernel_permille: UNCHANGED,
+            posted_kernel_permille: UNCHANGED,
             base_cpi_permille: UNCHANGED,
             recorded_readiness: false,
             user_base_cpi_milli: None,
         }
+    }
+
+    /// The recipe for calls issued by `mechanism`.
+    #[must_use]
+    pub fn issued_by(&self, mechanism: Mechanism) -> Recipe {
+        let own = if mechanism == Mechanism::ExceptionLess { self.posted_kernel_permille } else { UNCHANGED };
+        let kernel_permille = (u64::from(self.kernel_permille) * u64::from(own) / 1000) as u32;
+        Recipe { kernel_permille, posted_kernel_permille: UNCHANGED, ..self.clone() }
     }
 
     /// The workload as it runs under `kernel`.

@@ -2,6 +2,7 @@
 
 use crate::conditions::Conditions;
 use crate::lab::{Lab, Store};
+use crate::outcome::Range;
 use crate::papers::said;
 use crate::published::{Row, Use};
 use crate::verdict::{Said, Verdict};
@@ -66,6 +67,34 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter { name: "delay of the link", variation: "doubled", apply: |c| c.settings.clients.link_delay_us *= 2.0 },
 ];
 
+/// Something that decides a published result and was not published. Ranges of predictions are spanned by the variations.
+pub struct Freedom {
+    /// What is left open, and how far it is varied.
+    pub name: &'static str,
+    /// Changes to its ends.
+    variations: &'static [fn(&mut Conditions)],
+}
+
+/// What nobody published and the calibration does not determine.
+pub const FREEDOMS: &[Freedom] = &[
+    Freedom {
+        name: "kernel instructions of posted calls +-20 %",
+        variations: &[|c| c.workload.posted_kernel_permille = 800, |c| c.workload.posted_kernel_permille = 1200],
+    },
+    // the fit goes to the largest table that was allowed, and the rows hardly tell it from a quarter of that
+    // (validation/data/calibration.json)
+    Freedom {
+        name: "branch history of a half and a quarter of the size",
+        variations: &[|c| c.settings.machine.branch.history_entries /= 2, |c| c.settings.machine.branch.history_entries /= 4],
+    },
+    // as every Nehalem has; the calibration rows prefer the 512 KiB of table 3
+    Freedom { name: "second-level cache of 256 KiB", variations: &[|c| c.settings.machine.l2.size_kib = 256] },
+    Freedom {
+        name: "one receive queue or one a core",
+        variations: &[|c| c.settings.kernel.network.receive_side_scaling = !c.settings.kernel.network.receive_side_scaling],
+    },
+];
+
 /// The hand-counted instructions of exception-less calls and scripts, which are within a factor of two.
 fn double_instructions(settings: &mut MechanismSettings) {
     let exception_less = &mut settings.exception_less;
@@ -107,6 +136,19 @@ pub struct RowSensitivity {
     pub prediction: f64,
     /// The three parameters that move it most, the strongest first.
     pub strongest: Vec<Influence>,
+    /// What the prediction becomes over [`FREEDOMS`], varied one by one.
+    pub range: Option<FreedomRange>,
+}
+
+/// Ends of a prediction over what nobody published.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FreedomRange {
+    /// Lowest prediction less the prediction without a variation, in the row's unit.
+    pub low_moves: f64,
+    /// Highest, likewise.
+    pub high_moves: f64,
+    /// The freedom that moves the prediction most.
+    pub widest: String,
 }
 
 /// Sensitivities with the version that made them.
@@ -129,6 +171,18 @@ impl Sensitivity {
         serde_json::from_str(COMMITTED)
     }
 
+    /// Gives predictions without a range of their own the one over [`FREEDOMS`].
+    pub fn add_ranges(&self, verdicts: &mut [Verdict]) {
+        for verdict in verdicts {
+            let Some(found) = self.of(&verdict.row.id).and_then(|found| found.range.as_ref()) else { continue };
+            let Said::Outcome(outcome) = &mut verdict.said else { continue };
+            if let (None, Some(mean)) = (&outcome.range, outcome.value.number()) {
+                let freedom = format!("what nobody published, mostly {}", found.widest);
+                outcome.range = Some(Range { low: mean + found.low_moves, high: mean + found.high_moves, freedom });
+            }
+        }
+    }
+
     /// What was found of a row.
     pub fn of(&self, row: &str) -> Option<&RowSensitivity> {
         self.rows.iter().find(|found| found.row == row)
@@ -146,6 +200,9 @@ impl Sensitivity {
 /// Parameters that are named for each row.
 const NAMED: usize = 3;
 
+/// Measured requests of each simulation: a third of what predictions have, because only differences are read off.
+const REQUESTS: u64 = 300;
+
 /// Varies every parameter for the PRED rows among `rows`, one seed each.
 ///
 /// # Errors
@@ -153,24 +210,44 @@ const NAMED: usize = 3;
 pub fn sensitivity(rows: &[Row], store: &Store, job: &Job) -> Result<Sensitivity, ExperimentError> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.usage == Use::Prediction).collect();
     let lab = Lab::new(store, 1);
-    let answers = |lab: Lab| -> Vec<Option<f64>> { rows.iter().map(|row| number(&lab, row)).collect() };
+    let answers = |change: fn(&mut Conditions)| -> Answers {
+        let brief = |conditions: &mut Conditions| {
+            conditions.settings.run.requests = conditions.settings.run.requests.min(REQUESTS);
+            change(conditions);
+        };
+        rows.iter().map(|row| number(&lab.with(&brief), row)).collect()
+    };
     loop {
-        let plain = answers(lab);
-        let varied: Vec<Vec<Option<f64>>> = PARAMETERS.iter().map(|parameter| answers(lab.with(&parameter.apply))).collect();
+        let plain = answers(|_| {});
+        let varied: Vec<Answers> = PARAMETERS.iter().map(|parameter| answers(parameter.apply)).collect();
+        let free: Vec<Vec<Answers>> =
+            FREEDOMS.iter().map(|freedom| freedom.variations.iter().map(|change| answers(*change)).collect()).collect();
         if !store.settle(job)? {
-            let of = |index: usize| row_sensitivity(rows[index], plain[index]?, varied.iter().map(|answers| answers[index]));
+            let of = |index: usize| {
+                let at = |answers: &Answers| answers[index];
+                let free = free.iter().map(|ends| ends.iter().filter_map(at).collect());
+                row_sensitivity(rows[index], plain[index]?, varied.iter().map(at), free)
+            };
             let rows = (0..rows.len()).filter_map(of).collect();
             return Ok(Sensitivity { version: env!("CARGO_PKG_VERSION").into(), rows });
         }
     }
 }
 
+/// What the model says to each row under one variation.
+type Answers = Vec<Option<f64>>;
+
 fn number(lab: &Lab, row: &Row) -> Option<f64> {
     let said: Said = said(lab, row);
     Verdict { row: row.clone(), said }.number().filter(|number| number.is_finite())
 }
 
-fn row_sensitivity(row: &Row, prediction: f64, varied: impl Iterator<Item = Option<f64>>) -> Option<RowSensitivity> {
+fn row_sensitivity(
+    row: &Row,
+    prediction: f64,
+    varied: impl Iterator<Item = Option<f64>>,
+    free: impl Iterator<Item = Vec<f64>>,
+) -> Option<RowSensitivity> {
     let influence = |(parameter, value): (&Parameter, Option<f64>)| {
         Some(Influence {
             parameter: parameter.name.into(),
@@ -181,22 +258,39 @@ fn row_sensitivity(row: &Row, prediction: f64, varied: impl Iterator<Item = Opti
     let mut strongest: Vec<Influence> = PARAMETERS.iter().zip(varied).filter_map(influence).collect();
     strongest.sort_by(|left, right| right.moves.abs().total_cmp(&left.moves.abs()));
     strongest.truncate(NAMED);
-    Some(RowSensitivity { row: row.id.clone(), unit: row.unit.clone(), prediction: rounded(prediction), strongest })
+    let range = freedom_range(prediction, free);
+    Some(RowSensitivity { row: row.id.clone(), unit: row.unit.clone(), prediction: rounded(prediction), strongest, range })
+}
+
+/// `free` holds the answers under each freedom's variations.
+fn freedom_range(prediction: f64, free: impl Iterator<Item = Vec<f64>>) -> Option<FreedomRange> {
+    let moves: Vec<Vec<f64>> = free.map(|ends| ends.iter().map(|end| end - prediction).collect()).collect();
+    let all = || moves.iter().flatten().copied();
+    let width = |moves: &Vec<f64>| moves.iter().copied().map(f64::abs).fold(0.0, f64::max);
+    let widest = FREEDOMS.iter().zip(&moves).max_by(|left, right| width(left.1).total_cmp(&width(right.1)))?;
+    all().next()?;
+    Some(FreedomRange {
+        low_moves: rounded(all().fold(0.0, f64::min)),
+        high_moves: rounded(all().fold(0.0, f64::max)),
+        widest: widest.0.name.into(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcome::Outcome;
     use crate::server_run::atc11_settings;
 
     #[test]
     fn every_parameter_changes_the_conditions_and_leaves_them_usable() {
         let conditions = Conditions::new("memcached-memslap", atc11_settings().unwrap());
-        for parameter in PARAMETERS {
+        let free = FREEDOMS.iter().flat_map(|freedom| freedom.variations.iter().map(move |change| (freedom.name, change)));
+        for (name, change) in PARAMETERS.iter().map(|parameter| (parameter.name, &parameter.apply)).chain(free) {
             let mut changed = conditions.clone();
-            (parameter.apply)(&mut changed);
-            assert_ne!(changed, conditions, "{}", parameter.name);
-            assert_eq!(changed.settings.validate(), Ok(()), "{}", parameter.name);
+            change(&mut changed);
+            assert_ne!(changed, conditions, "{name}");
+            assert_eq!(changed.settings.validate(), Ok(()), "{name}");
         }
     }
 
@@ -214,9 +308,17 @@ mod tests {
         let row = crate::published::rows().unwrap().into_iter().find(|row| row.id == "A13").unwrap();
         let varied =
             (0..PARAMETERS.len()).map(|index| (index != 0).then(|| 50.0 + index as f64 * if index % 2 == 0 { 1.0 } else { -1.0 }));
-        let found = row_sensitivity(&row, 50.0, varied).unwrap();
+        let free = [vec![49.0, 60.0], vec![47.0], Vec::new(), Vec::new()];
+        let found = row_sensitivity(&row, 50.0, varied, free.into_iter()).unwrap();
         let moves: Vec<f64> = found.strongest.iter().map(|one| one.moves.abs()).collect();
         let last = PARAMETERS.len() as f64;
         assert_eq!(moves, [last - 1.0, last - 2.0, last - 3.0]);
+        let range = found.range.clone().unwrap();
+        assert_eq!((range.low_moves, range.high_moves, range.widest.as_str()), (-3.0, 10.0, FREEDOMS[0].name));
+        let sensitivity = Sensitivity { version: String::new(), rows: vec![found] };
+        let mut verdicts = [Verdict { row, said: Said::Outcome(Outcome::exact(40.0, "")) }];
+        sensitivity.add_ranges(&mut verdicts);
+        let range = verdicts[0].outcome().unwrap().range.clone().unwrap();
+        assert_eq!((range.low, range.high), (37.0, 50.0));
     }
 }

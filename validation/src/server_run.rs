@@ -83,7 +83,8 @@ impl Experiment for ServerRun {
     }
 
     fn run(&self, supplies: &Supplies, seed: u64) -> Result<Measured, Failure> {
-        let workload = supplies.workload(&self.conditions.workload, &self.conditions.settings.kernel)?;
+        let workload =
+            supplies.workload(&self.conditions.workload.issued_by(self.way.mechanism), &self.conditions.settings.kernel)?;
         let mut settings = self.conditions.settings.clone();
         if self.conditions.workload.recorded_readiness {
             settings.run.connections = workload.connections.max(1);

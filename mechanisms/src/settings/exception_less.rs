@@ -126,10 +126,10 @@ impl Default for ExceptionLessSettings {
     fn default() -> Self {
         ExceptionLessSettings {
             variant: ExceptionLessVariant::default(),
-            post_instructions: 22,
+            post_instructions: 16,
             scan_instructions: 5,
             callback_instructions: 60,
-            dispatch_instructions: 13,
+            dispatch_instructions: 10,
             complete_instructions: 10,
             register_thread_instructions: 6_000,
             hands_over: true,
@@ -145,7 +145,7 @@ impl Default for ExceptionLessSettings {
             signal_instructions: 400,
             stat_result_lines: 3,
             kernel_cores_wait: KernelCoreWait::Poll,
-            interrupt_delivery_cycles: 306,
+            interrupt_delivery_cycles: 362,
             queue_index_instructions: 10,
             continuation_lines: 5,
             continuation_instructions: 60,

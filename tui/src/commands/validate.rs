@@ -63,7 +63,10 @@ fn papers(options: &PapersArguments, terminal: &Terminal) -> Result<()> {
     let lab = Lab::new(&store, options.reps).with(&transform);
     let published = Published::new(all);
     let wanted = Wanted { rows: &rows, figures: (!pages.is_empty()).then_some(&published) };
-    let validation = papers::validate(&wanted, &store, lab, &job)?;
+    let mut validation = papers::validate(&wanted, &store, lab, &job)?;
+    if ablation.is_none() {
+        Sensitivity::committed()?.add_ranges(&mut validation.verdicts);
+    }
     if !terminal.quiet {
         let seconds = begun.elapsed().as_secs_f64();
         output::remark(&format!("{} experiments of {} seeds in {} s", store.len(), options.reps, numbers::fixed(seconds, 0)));

@@ -23,6 +23,8 @@ use solve::Step;
 const REPS: u32 = 1;
 /// Steps of a group at most.
 const STEPS_MOST: usize = 6;
+/// Steps after a choice is made the other way: the rest is near its best by then.
+const STEPS_OF_A_CHOICE: usize = 3;
 /// A step that improves the sum of squares by less than this share ends the fit.
 const IMPROVEMENT_LEAST: f64 = 0.01;
 /// Corrections of a program's own parameter until its row holds: the first one nearly does it.
@@ -99,19 +101,33 @@ fn finish(store: &Store, rows: &[Row], values: &Values, groups: Vec<GroupReport>
     Ok(Report::new(work, groups, residuals))
 }
 
+/// The model's values of rows.
+type Predictions = Vec<Option<f64>>;
+
 /// The model's values of rows under values of all parameters.
-fn predict(store: &Store, rows: &[Row], values: &Values, job: &Job) -> Result<Vec<Option<f64>>, CalibrationError> {
-    let apply = |conditions: &mut Conditions| parameters::apply(conditions, values);
-    let lab = Lab::new(store, REPS).with(&apply);
+fn predict(store: &Store, rows: &[Row], values: &Values, job: &Job) -> Result<Predictions, CalibrationError> {
+    Ok(predict_all(store, rows, std::slice::from_ref(values), job)?.pop().unwrap_or_default())
+}
+
+/// The model's values of rows under each set of values: what all sets want is run at once.
+fn predict_all(store: &Store, rows: &[Row], sets: &[Values], job: &Job) -> Result<Vec<Predictions>, CalibrationError> {
     loop {
-        let outcomes: Vec<Result<Option<f64>, Stop>> = rows.iter().map(|row| evaluate(&lab, row)).collect();
+        let answers: Vec<Result<Predictions, CalibrationError>> = sets.iter().map(|values| answers(store, rows, values)).collect();
         if !store.settle(job)? {
-            let told = |(row, outcome): (&Row, Result<Option<f64>, Stop>)| {
-                outcome.map_err(|stop| CalibrationError::Row { row: row.id.clone(), cause: stop.to_string() })
-            };
-            return rows.iter().zip(outcomes).map(told).collect();
+            return answers.into_iter().collect();
         }
     }
+}
+
+/// What is known so far of rows under values of all parameters; every row is asked.
+fn answers(store: &Store, rows: &[Row], values: &Values) -> Result<Predictions, CalibrationError> {
+    let apply = |conditions: &mut Conditions| parameters::apply(conditions, values);
+    let lab = Lab::new(store, REPS).with(&apply);
+    let outcomes: Vec<Result<Option<f64>, Stop>> = rows.iter().map(|row| evaluate(&lab, row)).collect();
+    let told = |(row, outcome): (&Row, Result<Option<f64>, Stop>)| {
+        outcome.map_err(|stop| CalibrationError::Row { row: row.id.clone(), cause: stop.to_string() })
+    };
+    rows.iter().zip(outcomes).map(told).collect()
 }
 
 fn evaluate(lab: &Lab, row: &Row) -> Result<Option<f64>, Stop> {
@@ -119,6 +135,15 @@ fn evaluate(lab: &Lab, row: &Row) -> Result<Option<f64>, Stop> {
         Some(Answer::Model(evaluate)) => Ok(evaluate(lab, row)?.value.number()),
         Some(Answer::NotPredicted(_)) | None => Ok(None),
     }
+}
+
+/// Where a descent ended.
+struct End {
+    /// Sum of squares.
+    cost: f64,
+    values: Values,
+    /// How well each parameter is determined there.
+    determinations: Vec<Determination>,
 }
 
 /// One group's fit.
@@ -130,38 +155,41 @@ struct Fit<'a> {
 }
 
 impl Fit<'_> {
+    /// Downhill from where the values stand, then with each choice made the other way: what is better stays.
     fn run(&self, values: &mut Values, told: &mut dyn FnMut(&str)) -> Result<GroupReport, CalibrationError> {
-        let mut ends = Vec::new();
-        for mut start in self.group.starts(values) {
-            let (cost, determinations) = self.descend(&mut start, told)?;
-            ends.push((cost, start, determinations));
+        let mut best = self.descend(values.clone(), STEPS_MOST, told)?;
+        let mut second = None;
+        for choice in self.group.choices() {
+            let mut other = best.values.clone();
+            other[choice] = parameters::get(choice).probe(other[choice]);
+            let mut other = self.descend(other, STEPS_OF_A_CHOICE, told)?;
+            if other.cost < best.cost {
+                std::mem::swap(&mut best, &mut other);
+            }
+            second = Some(second.map_or(other.cost, |cost: f64| cost.min(other.cost)));
         }
-        ends.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let second = ends.get(1).map(|end| end.0);
-        let best = ends.into_iter().next().ok_or(CalibrationError::Singular { group: self.group.name })?;
-        let (cost, own, determinations) = best;
-        *values = own;
-        let fitted = self.group.places().zip(determinations);
+        *values = best.values;
+        let fitted = self.group.places().zip(best.determinations);
         let fitted = fitted.map(|(place, determination)| Fitted::new(parameters::get(place), values[place], determination));
         Ok(GroupReport {
             name: self.group.name.into(),
-            cost,
-            cost_of_other_flags: second,
+            cost: best.cost,
+            cost_of_other_choices: second,
             rows: self.rows.len(),
             fitted: fitted.collect(),
         })
     }
 
-    /// Steps downhill until they bring nothing; the sum of squares and how well each parameter is determined there.
-    fn descend(&self, values: &mut Values, told: &mut dyn FnMut(&str)) -> Result<(f64, Vec<Determination>), CalibrationError> {
-        let mut residuals = self.residuals(values)?;
+    /// Steps downhill, at most so many, until they bring nothing.
+    fn descend(&self, mut values: Values, steps_most: usize, told: &mut dyn FnMut(&str)) -> Result<End, CalibrationError> {
+        let mut residuals = self.residuals(&mut values)?;
         let mut cost = sum_of_squares(&residuals);
         let mut damping = solve::FIRST_DAMPING;
-        let mut jacobian = self.jacobian(values, &residuals)?;
-        for _ in 0..STEPS_MOST {
+        let mut jacobian = self.jacobian(&values, &residuals)?;
+        for _ in 0..steps_most {
             let step = solve::step(&jacobian, &residuals, damping);
             let Step(step) = step.ok_or(CalibrationError::Singular { group: self.group.name })?;
-            let mut moved = self.moved(values, &step);
+            let mut moved = self.moved(&values, &step);
             let tried = self.residuals(&mut moved)?;
             let tried_cost = sum_of_squares(&tried);
             told(&format!("{}: sum of squares {cost:.2} -> {tried_cost:.2}, {}", self.group.name, self.group.show(&moved)));
@@ -170,25 +198,27 @@ impl Fit<'_> {
                 continue;
             }
             let improvement = (cost - tried_cost) / cost;
-            (*values, residuals, cost) = (moved, tried, tried_cost);
+            (values, residuals, cost) = (moved, tried, tried_cost);
             damping /= solve::DAMPING_FACTOR;
             if improvement < IMPROVEMENT_LEAST {
                 break;
             }
-            jacobian = self.jacobian(values, &residuals)?;
+            jacobian = self.jacobian(&values, &residuals)?;
         }
-        Ok((cost, solve::determinations(&jacobian)))
+        Ok(End { cost, determinations: solve::determinations(&jacobian), values })
     }
 
-    /// Programs' own parameters follow from all others: each is set so that its row holds.
-    fn settle_programs(&self, values: &mut Values) -> Result<(), CalibrationError> {
+    /// Programs' own parameters follow from all others: in each set they are set so that their rows hold.
+    fn settle_programs(&self, sets: &mut [Values]) -> Result<(), CalibrationError> {
         let own_row = |row: &Row| self.group.places().find(|place| parameters::get(*place).own_row() == Some(&row.id));
         let (places, rows): (Vec<usize>, Vec<Row>) = self.rows.iter().filter_map(|row| Some((own_row(row)?, row.clone()))).unzip();
         for _ in 0..CORRECTIONS {
-            let predicted = predict(self.store, &rows, values, self.job)?;
-            for ((place, row), model) in places.iter().zip(&rows).zip(predicted) {
-                if let (Some(published), Some(model)) = (row.value.number(), model) {
-                    values[*place] = parameters::get(*place).corrected(values[*place], published, model);
+            let predicted = predict_all(self.store, &rows, sets, self.job)?;
+            for (values, predicted) in sets.iter_mut().zip(predicted) {
+                for ((place, row), model) in places.iter().zip(&rows).zip(predicted) {
+                    if let (Some(published), Some(model)) = (row.value.number(), model) {
+                        values[*place] = parameters::get(*place).corrected(values[*place], published, model);
+                    }
                 }
             }
         }
@@ -197,26 +227,34 @@ impl Fit<'_> {
 
     /// Errors of the group's rows in units of their tolerances, with programs' own parameters set anew.
     fn residuals(&self, values: &mut Values) -> Result<Vec<f64>, CalibrationError> {
-        self.settle_programs(values)?;
-        let predicted = predict(self.store, &self.rows, values, self.job)?;
-        let in_tolerances =
-            |(row, value): (&Row, Option<f64>)| value.and_then(|value| row.error_in_tolerances(value).map(softened));
-        Ok(self.rows.iter().zip(predicted).filter_map(in_tolerances).collect())
+        Ok(self.residuals_of_all(std::slice::from_mut(values))?.pop().unwrap_or_default())
     }
 
-    /// Change of each residual by a whole range of each free parameter.
+    /// The same for each set of values.
+    fn residuals_of_all(&self, sets: &mut [Values]) -> Result<Vec<Vec<f64>>, CalibrationError> {
+        self.settle_programs(sets)?;
+        let in_tolerances =
+            |(row, value): (&Row, Option<f64>)| value.and_then(|value| row.error_in_tolerances(value).map(softened));
+        let predicted = predict_all(self.store, &self.rows, sets, self.job)?;
+        Ok(predicted.into_iter().map(|values| self.rows.iter().zip(values).filter_map(in_tolerances).collect()).collect())
+    }
+
+    /// Change of each residual by a whole range of each free parameter; nothing changes with the others.
     fn jacobian(&self, values: &Values, residuals: &[f64]) -> Result<Vec<Vec<f64>>, CalibrationError> {
-        let column = |place: usize| {
-            let parameter = parameters::get(place);
-            if !parameter.is_free() {
-                return Ok(vec![0.0; residuals.len()]);
-            }
+        let free: Vec<usize> = self.group.places().filter(|place| parameters::get(*place).is_free()).collect();
+        let probed = |place: &usize| {
             let mut moved = values.clone();
-            moved[place] = parameter.probe(values[place]);
-            let share = (moved[place] - values[place]) / parameter.range();
-            Ok(self.residuals(&mut moved)?.iter().zip(residuals).map(|(moved, here)| (moved - here) / share).collect())
+            moved[*place] = parameters::get(*place).probe(values[*place]);
+            moved
         };
-        self.group.places().map(column).collect()
+        let probes: Vec<Values> = free.iter().map(probed).collect();
+        let moved = self.residuals_of_all(&mut probes.clone())?;
+        let column = |place: usize| {
+            let Some(index) = free.iter().position(|free| *free == place) else { return vec![0.0; residuals.len()] };
+            let share = (probes[index][place] - values[place]) / parameters::get(place).range();
+            moved[index].iter().zip(residuals).map(|(moved, here)| (moved - here) / share).collect()
+        };
+        Ok(self.group.places().map(column).collect())
     }
 
     fn moved(&self, values: &Values, step: &[f64]) -> Values {

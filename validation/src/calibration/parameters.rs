@@ -25,8 +25,8 @@ enum Set {
     Setting(fn(&mut Conditions, u32)),
     /// A setting that is a power of two; the value is the exponent.
     PowerOfTwo(fn(&mut Conditions, u32)),
-    /// A setting that is on (1) or off (0): the fit is made with both.
-    Flag(fn(&mut Conditions, bool)),
+    /// A setting of two possible values: the fit is made with both. The value is the place of the one in force.
+    Choice([u32; 2], fn(&mut Conditions, u32)),
     /// The base CPI of one program's own code.
     BaseCpi(&'static OwnCode),
 }
@@ -55,8 +55,8 @@ impl Parameter {
     }
 
     /// A parameter without derivatives: each of its values is tried.
-    pub fn is_flag(&self) -> bool {
-        matches!(self.set, Set::Flag(_))
+    pub fn is_choice(&self) -> bool {
+        matches!(self.set, Set::Choice(..))
     }
 
     /// The row that alone decides the value, for a program's own parameter.
@@ -77,14 +77,14 @@ impl Parameter {
 
     /// Found by steps downhill, not by a row of its own nor by trying.
     pub fn is_free(&self) -> bool {
-        !self.is_flag() && self.own_row().is_none()
+        !self.is_choice() && self.own_row().is_none()
     }
 
-    /// A value far enough from `value` for a derivative: a tenth of the range, a whole power of two, the other value of a flag, towards
+    /// A value far enough from `value` for a derivative: a tenth of the range, a whole power of two, the other value of a choice, towards
     /// the roomier side.
     pub fn probe(&self, value: f64) -> f64 {
         let step = match self.set {
-            Set::PowerOfTwo(_) | Set::Flag(_) => 1.0,
+            Set::PowerOfTwo(_) | Set::Choice(..) => 1.0,
             Set::Setting(_) | Set::BaseCpi(_) => self.range() / 10.0,
         };
         if value + step <= self.high { value + step } else { value - step }
@@ -94,7 +94,8 @@ impl Parameter {
     pub fn as_setting(&self, value: f64) -> u32 {
         match self.set {
             Set::PowerOfTwo(_) => 1 << (value.round() as u32),
-            Set::Setting(_) | Set::BaseCpi(_) | Set::Flag(_) => value.round() as u32,
+            Set::Choice(values, _) => values[usize::from(value >= 0.5)],
+            Set::Setting(_) | Set::BaseCpi(_) => value.round() as u32,
         }
     }
 
@@ -102,15 +103,15 @@ impl Parameter {
     pub fn from_setting(&self, setting: u32) -> f64 {
         match self.set {
             Set::PowerOfTwo(_) => f64::from(setting.max(1).ilog2()),
-            Set::Setting(_) | Set::BaseCpi(_) | Set::Flag(_) => f64::from(setting),
+            Set::Choice(values, _) => f64::from(u8::from(setting == values[1])),
+            Set::Setting(_) | Set::BaseCpi(_) => f64::from(setting),
         }
     }
 
     fn apply(&self, conditions: &mut Conditions, value: f64) {
         let setting = self.as_setting(value);
         match self.set {
-            Set::Setting(set) | Set::PowerOfTwo(set) => set(conditions, setting),
-            Set::Flag(set) => set(conditions, setting == 1),
+            Set::Setting(set) | Set::PowerOfTwo(set) | Set::Choice(_, set) => set(conditions, setting),
             Set::BaseCpi(own) => {
                 let name = conditions.workload.name.split(':').next().unwrap_or_default();
                 if own.workloads.contains(&name) {
@@ -186,7 +187,17 @@ pub static GROUPS: &[Group] = &[
                 start: 1.0,
                 low: 0.0,
                 high: 1.0,
-                set: Set::Flag(|conditions, value| conditions.settings.machine.prefetch.instruction_next_line = value),
+                set: Set::Choice([0, 1], |conditions, value| {
+                    conditions.settings.machine.prefetch.instruction_next_line = value == 1;
+                }),
+            },
+            // Table 3 of ATC 2011 prints 512 KiB, which no Nehalem has: all have 256 (7-cpu, Sniper).
+            Parameter {
+                name: "machine.l2.size_kib",
+                start: 1.0,
+                low: 0.0,
+                high: 1.0,
+                set: Set::Choice([256, 512], |conditions, value| conditions.settings.machine.l2.size_kib = value),
             },
             base_cpi("xalan.user_base_cpi_milli", &XALAN),
             base_cpi("memcached-memslap.user_base_cpi_milli", &MEMCACHED),
@@ -226,18 +237,9 @@ impl Group {
         all.iter().filter(|row| self.rows.iter().any(|start| row.id.starts_with(start))).cloned().collect()
     }
 
-    /// Points at which the fit begins: all combinations of the flags, everything else as it stands.
-    pub fn starts(&'static self, values: &[f64]) -> Vec<Vec<f64>> {
-        let mut starts = vec![values.to_vec()];
-        for place in self.places().filter(|place| get(*place).is_flag()) {
-            let other = |start: &Vec<f64>| {
-                let mut other = start.clone();
-                other[place] = get(place).probe(other[place]);
-                other
-            };
-            starts.extend(starts.iter().map(other).collect::<Vec<_>>());
-        }
-        starts
+    /// Places of its parameters that are choices.
+    pub fn choices(&'static self) -> impl Iterator<Item = usize> {
+        self.places().filter(|place| get(*place).is_choice())
     }
 
     /// Places of its parameters among all.

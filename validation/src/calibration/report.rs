@@ -26,7 +26,7 @@ pub enum Certainty {
     Hardly,
     /// A program's own: its one row decides it, given all others.
     ByItsRow,
-    /// A flag: both values were tried. The costs say how much the rows prefer this one.
+    /// A choice: both values were tried. The costs say how much the rows prefer this one.
     ByComparison,
 }
 
@@ -61,12 +61,12 @@ impl Fitted {
             value: setting,
             start: parameter.as_setting(parameter.start),
             bounds,
-            at_bound: !parameter.is_flag() && bounds.contains(&setting),
+            at_bound: !parameter.is_choice() && bounds.contains(&setting),
             alone_share: parameter.is_free().then(|| rounded(determination.alone)),
             together_share: parameter.is_free().then(|| rounded(determination.together)),
             determined: match determination.together {
                 _ if parameter.own_row().is_some() => Certainty::ByItsRow,
-                _ if parameter.is_flag() => Certainty::ByComparison,
+                _ if parameter.is_choice() => Certainty::ByComparison,
                 share if share <= 0.1 => Certainty::Well,
                 share if share <= 0.5 => Certainty::Roughly,
                 _ => Certainty::Hardly,
@@ -82,8 +82,8 @@ pub struct GroupReport {
     pub name: String,
     /// Sum of squares of the rows' errors in tolerances, large errors weighted down ([`super::OUTLIER`]).
     pub cost: f64,
-    /// The same with the flags set the next best way: how much the rows say of them. Nothing without flags.
-    pub cost_of_other_flags: Option<f64>,
+    /// The least with one choice made the other way: how much the rows say of the choices. Nothing without choices.
+    pub cost_of_other_choices: Option<f64>,
     /// Rows fitted to.
     pub rows: usize,
     /// The parameters.

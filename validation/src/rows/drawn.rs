@@ -4,6 +4,7 @@ use crate::figures::{Axis, Curve, Mark, Panel, Published};
 use crate::lab::{Lab, Stop};
 use crate::outcome::Predicted;
 use crate::registry::{Answer, answer};
+use crate::rows::httperf::{self, LoadPoint};
 use crate::rows::sweep::{Point, Refined};
 use crate::rows::{batches, frequency, memcached, nginx, recovery, services, sweep};
 use crate::server_run::{EXCEPTION_LESS, Measured, estimate, ratio};
@@ -11,6 +12,7 @@ use cpu_model::Structure;
 use mechanisms::study::{INTERRUPTED_CORE, SAME_CORE, SYNCHRONOUS};
 use sim_core::estimate::Estimate;
 use sim_core::ids::Mode;
+use std::sync::Arc;
 
 type Panels = Result<Vec<Panel>, Stop>;
 
@@ -134,12 +136,11 @@ fn connections() -> Axis {
 
 /// Throughput of each number of cores, and the gains in a panel of their own.
 fn throughput(cores: &[u32], sweeps: &[Refined], gains: Vec<Mark>) -> Vec<Panel> {
-    let named = |cores: u32| if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
     let mut panels: Vec<Panel> = cores
         .iter()
         .zip(sweeps)
         .map(|(cores, sweep)| Panel {
-            title: named(*cores),
+            title: named_cores(*cores),
             x: connections(),
             y: Axis::linear("throughput, 1,000 requests/s"),
             curves: throughput_curves(&points(sweep)),
@@ -150,7 +151,7 @@ fn throughput(cores: &[u32], sweeps: &[Refined], gains: Vec<Mark>) -> Vec<Panel>
         title: "gain".into(),
         x: connections(),
         y: Axis::linear("throughput gain, %"),
-        curves: cores.iter().zip(sweeps).map(|(cores, sweep)| gain_curve(&points(sweep), named(*cores))).collect(),
+        curves: cores.iter().zip(sweeps).map(|(cores, sweep)| gain_curve(&points(sweep), named_cores(*cores))).collect(),
         marks: gains,
     });
     panels
@@ -179,6 +180,17 @@ pub fn nginx_throughput(lab: &Lab, published: &Published) -> Panels {
     Ok(throughput(&nginx::CORES, &sweeps, marks))
 }
 
+fn named_cores(cores: u32) -> String {
+    format!("{cores} core{}", if cores == 1 { "" } else { "s" })
+}
+
+/// Both ways of issuing calls on so many cores.
+struct Compared {
+    cores: u32,
+    own: Arc<Vec<Measured>>,
+    base: Arc<Vec<Measured>>,
+}
+
 /// Metrics that figures 6 and 10 show, relative to synchronous calls.
 const COUNTERS: [(&str, Option<Structure>); 6] = [
     ("CPI", None),
@@ -190,8 +202,8 @@ const COUNTERS: [(&str, Option<Structure>); 6] = [
 ];
 
 /// One panel for each mode: CPI and misses per instruction relative to synchronous calls.
-fn counters(points: &[(u32, Point)], marks: impl Fn(Mode) -> Vec<Mark>) -> Vec<Panel> {
-    let value = |point: &Point, structure: Option<Structure>, mode: Mode| -> Estimate {
+fn counters(points: &[Compared], marks: impl Fn(Mode) -> Vec<Mark>) -> Vec<Panel> {
+    let value = |point: &Compared, structure: Option<Structure>, mode: Mode| -> Estimate {
         ratio(&point.own, &point.base, |run| structure.map_or_else(|| run.cpi(mode), |structure| run.mpki(structure, mode)))
     };
     let panel = |mode: Mode| Panel {
@@ -200,8 +212,8 @@ fn counters(points: &[(u32, Point)], marks: impl Fn(Mode) -> Vec<Mark>) -> Vec<P
         y: Axis::linear("relative to synchronous calls"),
         curves: points
             .iter()
-            .map(|(cores, point)| Curve {
-                name: format!("{cores} core{}", if *cores == 1 { "" } else { "s" }),
+            .map(|point| Curve {
+                name: named_cores(point.cores),
                 points: COUNTERS.iter().enumerate().map(|(x, counter)| (x as f64, value(point, counter.1, mode))).collect(),
             })
             .collect(),
@@ -218,7 +230,7 @@ pub fn memcached_counters(lab: &Lab, published: &Published) -> Panels {
     let asked = [1, 4].map(|cores| {
         let point =
             memcached::server().and_then(|server| sweep::pair(lab, &server.cores(cores), EXCEPTION_LESS, memcached::CONNECTIONS));
-        point.map(|point| (cores, point))
+        point.map(|point| Compared { cores, own: point.own, base: point.base })
     });
     let points = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
     let marks = |mode: Mode| match mode {
@@ -273,49 +285,79 @@ pub fn nginx_latency(lab: &Lab, published: &Published) -> Panels {
     ])
 }
 
-/// Figure 9: what was read off the published curves.
+/// Figure 9: throughput against the offered rate. The level at which a published curve stays is drawn as a line.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn httperf(lab: &Lab, published: &Published) -> Panels {
-    let rates = [("A20", 0.0), ("A21", 1.0), ("A23", 2.0)];
-    let gains = [("A22", 0.0), ("A25", 1.0)];
-    Ok(vec![
-        Panel {
-            title: "largest throughput".into(),
-            x: Axis::names("", ["synchronous, 1 core", "exception-less, 1 core", "synchronous, 2 cores"]),
-            y: Axis::linear("requests/s"),
-            curves: vec![predicted(lab, published, "predicted", &rates)?],
-            marks: marks(published, &rates),
-        },
-        Panel {
-            title: "gain".into(),
-            x: Axis::names("cores", ["1", "2"]),
-            y: Axis::linear("throughput gain, %"),
-            curves: vec![predicted(lab, published, "predicted", &gains)?],
-            marks: marks(published, &gains),
-        },
-    ])
+    let asked = httperf::CORES.map(|cores| httperf::figure_9(lab, cores));
+    let curves = asked.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let offered = |point: &LoadPoint| f64::from(point.offered_rps) / 1000.0;
+    let answered = |name: &str, points: &[LoadPoint], of: fn(&LoadPoint) -> &[Measured]| Curve {
+        name: name.into(),
+        points: points.iter().map(|point| (offered(point), estimate(of(point), |run| run.throughput_rps / 1000.0))).collect(),
+    };
+    let levels = [["A20", "A21"], ["A23", "A24"]];
+    let mut panels: Vec<Panel> = httperf::CORES
+        .iter()
+        .zip(&curves)
+        .zip(levels)
+        .map(|((cores, points), levels)| Panel {
+            title: named_cores(*cores),
+            x: Axis::linear("offered, 1,000 requests/s"),
+            y: Axis::linear("answered, 1,000 requests/s"),
+            curves: vec![
+                answered("synchronous", points, |point| &point.base),
+                answered("exception-less", points, |point| &point.own),
+            ],
+            marks: levels.iter().filter_map(|id| in_thousands(published.band(id)?)).collect(),
+        })
+        .collect();
+    let gain = |(cores, points): (&u32, &Vec<LoadPoint>)| Curve {
+        name: named_cores(*cores),
+        points: points.iter().map(|point| (offered(point), point.gain())).collect(),
+    };
+    panels.push(Panel {
+        title: "gain".into(),
+        x: Axis::linear("offered, 1,000 requests/s"),
+        y: Axis::linear("throughput gain, %"),
+        curves: httperf::CORES.iter().zip(&curves).map(gain).collect(),
+        marks: [published.point("A22", 50.0), published.band("A25")].into_iter().flatten().collect(),
+    });
+    Ok(panels)
 }
 
-/// Figure 10: the ratios that the text gives.
+fn in_thousands(mark: Mark) -> Option<Mark> {
+    use crate::figures::Place::Band;
+    match mark.place {
+        Band { low, high } => Some(Mark { place: Band { low: low / 1000.0, high: high / 1000.0 }, ..mark }),
+        _ => None,
+    }
+}
+
+/// Figure 10: the ratios that the text gives, and CPI and misses of each mode.
 ///
 /// # Errors
 /// As [`Lab::ask`].
 pub fn httperf_counters(lab: &Lab, published: &Published) -> Panels {
-    let names = ["user IPC, 1 core", "user IPC, 2", "kernel IPC, 1", "kernel IPC, 2", "L1I", "L1D", "L2"];
+    let names = ["user 1", "user 2", "kernel 1", "kernel 2", "L1I", "L1D", "L2"];
     let rows: Vec<At> = ["A26-1", "A26-2", "A27-1", "A27-2", "A28-i", "A28-d", "A29"]
         .into_iter()
         .enumerate()
         .map(|(x, id)| (id, x as f64))
         .collect();
-    Ok(vec![Panel {
-        title: "counters".into(),
-        x: Axis::names("", names),
+    let asked = httperf::CORES.map(|cores| (cores, httperf::figure_10(lab, cores)));
+    let ratios = Panel {
+        title: "published ratios".into(),
+        x: Axis::names("IPC by mode and cores; misses per instruction", names),
         y: Axis::linear("relative to synchronous calls"),
         curves: vec![predicted(lab, published, "predicted", &rows)?],
         marks: marks(published, &rows),
-    }])
+    };
+    let compared =
+        |(cores, point): (u32, Result<LoadPoint, Stop>)| point.map(|point| Compared { cores, own: point.own, base: point.base });
+    let points = asked.into_iter().map(compared).collect::<Result<Vec<_>, _>>()?;
+    Ok([vec![ratios], counters(&points, |_| Vec::new())].concat())
 }
 
 /// lua_syscall's figure: throughput and response time, as changes.

@@ -246,6 +246,10 @@ pub const KEYS: &[Topic] = &[
         "Throughput by that of `sync`, paired over seeds (the same random numbers for both), with its 95 % interval. 1 is no change.",
     ),
     topic(
+        "processor_time_vs_sync",
+        "Processor time per request by that of `sync`, paired over seeds, with its 95 % interval. Below 1 is less. Waiting loops of kernel cores count here, though they are idle in the cycle stack.",
+    ),
+    topic(
         "exposure_range",
         "The speed-up with half and with all of an instruction miss's latency exposed: the model's least certain factor.",
     ),

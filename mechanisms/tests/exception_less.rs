@@ -147,17 +147,18 @@ proptest! {
     }
 }
 
-/// Eight entries under 64 connections: calls are delayed, nobody starves, nothing stands still.
+/// A few entries under 64 connections: calls are delayed, nobody starves, nothing stands still. Three kernel cores empty eight entries
+/// as fast as the program fills them, so that it takes fewer to delay it.
 #[test]
-fn eight_entries_serve_sixty_four_connections() {
-    for cores in [1, 4] {
+fn a_few_entries_serve_sixty_four_connections() {
+    for (cores, entries) in [(1, 8), (4, 4)] {
         for workload in [keep_alive(), per_request()] {
             let mut settings = settings(cores, 64);
-            settings.mechanism.exception_less.entries = 8;
+            settings.mechanism.exception_less.entries = entries;
             let sample = run(&workload, &settings);
             assert!(sample.replies >= 300);
             assert!(occurred(&sample, "throttled posts") > 0, "{cores} cores");
-            assert_eq!(sample.memory_bytes, 4096 + 8 * 10_000);
+            assert_eq!(sample.memory_bytes, 4096 + u64::from(entries) * 10_000);
             assert_once_each(&workload, &settings, 200);
         }
     }

@@ -44,6 +44,9 @@ pub struct Point {
     /// File and line, for messages.
     #[serde(skip)]
     pub place: String,
+    /// Place in its sweep.
+    #[serde(skip)]
+    pub index: Option<u64>,
 }
 
 /// Points of one or more files.
@@ -109,6 +112,7 @@ impl Results {
     fn of_reports(origin: Origin, reports: &[RunReport]) -> Results {
         let point = |report: &RunReport| Point {
             place: origin.file.clone(),
+            index: None,
             axes: AxisValues(vec![(MECHANISM.into(), json!(report.label()))]),
             outcome: PointOutcome::Done { report: Box::new(report.clone()) },
         };
@@ -179,7 +183,12 @@ pub(crate) mod tests {
         let report = RunReport { mechanism: mechanism.into(), workload: "made-up".into(), throughput_rps, ..RunReport::default() };
         let mut values: Vec<(String, Value)> = axes.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
         values.push((MECHANISM.into(), json!(mechanism)));
-        Point { axes: AxisValues(values), outcome: PointOutcome::Done { report: Box::new(report) }, place: "made up".into() }
+        Point {
+            axes: AxisValues(values),
+            outcome: PointOutcome::Done { report: Box::new(report) },
+            place: "made up".into(),
+            index: None,
+        }
     }
 
     /// Points with the axes that they vary in.

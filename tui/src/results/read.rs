@@ -129,8 +129,18 @@ pub fn read_files<P: AsRef<Path>>(files: &[P], reading: Reading) -> Result<Resul
         all.points.extend(read.points);
         read.axes.into_iter().for_each(|axis| add_axis(&mut all.axes, axis));
     }
+    if is_one_sweep(&all) {
+        all.points.sort_by_key(|point| point.index);
+    }
     complete_axes(&mut all);
     without_repeats(all)
+}
+
+/// True when all files are of one sweep, such as its shards: then points stand in the sweep's order.
+fn is_one_sweep(results: &Results) -> bool {
+    let command = |origin: &Origin| origin.facts.iter().find(|fact| fact.0 == "command").map(|fact| fact.1.clone());
+    let first = results.origins.first().and_then(command);
+    results.origins.iter().all(|origin| origin.kind == sweep::KIND && command(origin) == first)
 }
 
 /// One file's results.
@@ -177,7 +187,8 @@ fn own_document(document: Value, file: &str) -> Result<Results, ReadError> {
     let foreign = |error: serde_json::Error| ReadError::Foreign { file: file.into(), line: 1, cause: error.to_string() };
     let read: Document = serde_json::from_value(document).map_err(foreign)?;
     let place = |index: usize| format!("{file}, point {index}");
-    let point = |(index, entry): (usize, Entry)| Point { axes: entry.axes, outcome: entry.outcome, place: place(index) };
+    let point =
+        |(index, entry): (usize, Entry)| Point { axes: entry.axes, outcome: entry.outcome, place: place(index), index: None };
     Ok(Results { origins: read.origins, axes: read.axes, points: read.points.into_iter().enumerate().map(point).collect() })
 }
 
@@ -222,7 +233,8 @@ fn one_line(line: &str, file: &str, number: usize, results: &mut Results) -> Res
         return Ok(());
     }
     let record: Record = serde_json::from_str(line).map_err(fault)?;
-    results.points.push(Point { axes: record.axes, outcome: record.outcome, place: format!("{file}, line {number}") });
+    let place = format!("{file}, line {number}");
+    results.points.push(Point { axes: record.axes, outcome: record.outcome, place, index: Some(record.index) });
     Ok(())
 }
 

@@ -77,6 +77,9 @@ fn group(name: &str) -> &str {
     if name.starts_with("per_request.") && name.ends_with("_cycles") {
         return "per_request.cycles_total";
     }
+    if matches!(name, "per_request.syscalls" | "per_request.crossings" | "per_request.context_switches") {
+        return "per_request.syscalls";
+    }
     match name.rsplit_once('.') {
         Some((group, _)) if group.ends_with("misses_per_kinstr") || group == "cores_used" => group,
         _ => name,

@@ -29,7 +29,7 @@ const NEAR_LINES: u32 = 16;
 #[derive(Clone, Debug)]
 struct PendingCalls {
     ring: Vec<Line>,
-    /// Entries put on since the start, less those taken away.
+    /// Place of the ring that is written next.
     top: usize,
     /// Entries in use, at most the ring's length.
     held: usize,

@@ -80,8 +80,9 @@ fn sixteen_connections_predict_sixty_four() {
         let own = sample.counters.mode(mode);
         own.cycles as f64 / own.instructions as f64
     };
-    // 5 % were wanted of both: D36 of validation/DEVIATIONS.md
-    within("user CPI", cpi(&predicted, Mode::User), cpi(&reference, Mode::User), 5.5);
+    // 5 % were wanted of both: D36 of validation/DEVIATIONS.md, which goes when user CPI is nearer
+    let user_off = cpi(&predicted, Mode::User) / cpi(&reference, Mode::User) - 1.0;
+    assert!((0.045..=0.055).contains(&user_off), "user CPI {:+.1} %", 100.0 * user_off);
     within("kernel CPI", cpi(&predicted, Mode::Kernel), cpi(&reference, Mode::Kernel), 5.0);
     let calls = |sample: &Sample| per(sample, sample.calls.iter().sum());
     within("calls per reply", calls(&predicted), calls(&reference), 5.0);

@@ -3,6 +3,7 @@
 mod captured;
 mod close_up;
 mod contract;
+mod deviations;
 mod elevated;
 mod exception_less;
 mod exception_less_variants;

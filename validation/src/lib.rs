@@ -22,6 +22,7 @@ pub const DEVIATIONS: &str = include_str!("../DEVIATIONS.md");
 #[cfg(test)]
 mod tests {
     use crate::baseline::Baseline;
+    use crate::calibration::report::{Certainty, Fitted, Report};
     use crate::published::{Use, Value, rows};
     use crate::tolerance::Tolerance;
     use std::collections::BTreeSet;
@@ -47,6 +48,47 @@ mod tests {
         let only = |left: &BTreeSet<String>, right: &BTreeSet<String>| left.difference(right).cloned().collect::<Vec<_>>();
         assert_eq!(only(&missed, &deviations), [""; 0], "missed in the baseline, and no deviation names them");
         assert_eq!(only(&deviations, &missed), [""; 0], "named by a deviation, but they hold in the baseline");
+    }
+
+    /// A test's name in the list leads to a test; a gap without test and rows says why it has none.
+    #[test]
+    fn every_deviation_has_a_test_or_says_why_not() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for line in super::DEVIATIONS.lines().filter(|line| line.starts_with("| D")) {
+            let column = line.trim_end_matches('|').rsplit('|').next().unwrap_or_default().trim();
+            let named = column.split('`').filter_map(|word| word.split_once(".rs::"));
+            let tests: Vec<(&str, &str)> = named.collect();
+            let reason = column.strip_prefix("none: ").is_some_and(|reason| reason.len() > 20);
+            assert!(!tests.is_empty() || column.contains("rows ") || reason, "{line}");
+            for (file, test) in tests {
+                let text = std::fs::read_to_string(root.join(format!("{file}.rs"))).unwrap_or_default();
+                assert!(text.contains(&format!("fn {test}()")), "{file}.rs has no test {test}");
+            }
+        }
+    }
+
+    fn fitted(name: &str) -> Fitted {
+        let groups = Report::committed().unwrap().groups;
+        groups.into_iter().flat_map(|group| group.fitted).find(|fitted| fitted.name == name).unwrap()
+    }
+
+    #[test]
+    fn d6_the_size_of_the_branch_history_is_at_its_bound_and_hardly_determined() {
+        let history = fitted("machine.branch.history_entries");
+        assert!(history.at_bound);
+        assert_eq!(history.determined, Certainty::Hardly);
+    }
+
+    #[test]
+    fn d7_no_row_determines_what_posting_and_dispatching_execute() {
+        for count in ["post_instructions", "dispatch_instructions"] {
+            assert_eq!(fitted(&format!("mechanism.exception_less.{count}")).determined, Certainty::Hardly, "{count}");
+        }
+    }
+
+    #[test]
+    fn d27_httperf_has_few_connections() {
+        assert_eq!(crate::rows::httperf::MOST_CONNECTIONS, 128);
     }
 
     #[test]

@@ -304,6 +304,13 @@ mod tests {
     }
 
     #[test]
+    fn d34_rows_over_whole_sweeps_have_no_sensitivities() {
+        let committed = Sensitivity::committed().unwrap();
+        let sweeps = ["A06", "A07", "A11", "A12", "A14", "A15", "A19-sync", "A19-xl", "A35"];
+        assert!(sweeps.iter().any(|row| committed.of(row).is_none()));
+    }
+
+    #[test]
     fn the_strongest_come_first() {
         let row = crate::published::rows().unwrap().into_iter().find(|row| row.id == "A13").unwrap();
         let varied =

@@ -126,3 +126,65 @@ fn sensitivity(report: &Report) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sim_core::estimate::Estimate;
+    use validation::figures::{Axis, Curve, FIGURES, Mark, Panel, Place};
+    use validation::lab::Stop;
+    use validation::papers::Validation;
+    use validation::published;
+    use validation::sensitivity::Sensitivity;
+    use validation::verdict::{Said, Summary};
+
+    fn panel() -> Panel {
+        Panel {
+            title: "memcached".into(),
+            x: Axis::doublings("connections"),
+            y: Axis::linear("requests a second"),
+            curves: vec![Curve {
+                name: "sync".into(),
+                points: vec![(1.0, Estimate::exact(2.0, 1)), (2.0, Estimate::exact(3.0, 1))],
+            }],
+            marks: vec![Mark { row: "A06".into(), place: Place::Point { x: 2.0, y: 2.5, low: 2.0, high: 3.0 } }],
+        }
+    }
+
+    /// A page of all figures, each with one panel, or none of them drawn.
+    fn page_with(panels: impl Fn() -> Result<Vec<Panel>, Stop>) -> String {
+        let rows = published::rows().unwrap();
+        let verdicts: Vec<Verdict> = rows.into_iter().map(|row| Verdict { row, said: Said::NotRun }).collect();
+        let figures = FIGURES.iter().map(|figure| Drawn { figure, panels: panels() }).collect();
+        let report = Report {
+            summary: Summary::of(&verdicts),
+            validation: Validation { verdicts, figures, interrupted: false },
+            command: "ringscope validate papers".into(),
+            reps: 3,
+            ablation: None,
+            baseline: None,
+            sensitivity: Sensitivity::committed().unwrap(),
+        };
+        page(&report).unwrap()
+    }
+
+    #[test]
+    fn every_figure_is_on_the_page_with_its_picture_or_why_there_is_none() {
+        let drawn = page_with(|| Ok(vec![panel()]));
+        let undrawn = page_with(|| Err(Stop::failed("nothing was simulated")));
+        for figure in FIGURES {
+            let section = |page: &str| {
+                let start = page.find(&format!("<section id=\"{}\">", figure.id)).unwrap_or_else(|| panic!("{}", figure.id));
+                page[start..start + page[start..].find("</section>").unwrap()].to_owned()
+            };
+            let own = section(&drawn);
+            assert_eq!(own.matches("<svg").count(), 1, "{}", figure.id);
+            assert!(own.contains("requests a second") && own.contains("A06"), "{}: axes and marks", figure.id);
+            for row in figure.row_ids() {
+                assert!(own.contains(&format!("<td>{row}</td>")), "{}: {row}", figure.id);
+            }
+            assert!(section(&undrawn).contains("Not drawn: nothing was simulated."), "{}", figure.id);
+        }
+        assert!(!drawn.contains("http://") || drawn.matches("http://").count() == drawn.matches("http://www.w3.org").count());
+    }
+}

@@ -109,37 +109,82 @@ pub fn run(workload: &Workload, settings: &Settings, way: Way, job: &Job) -> Res
 pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<Comparison, ExperimentError> {
     check(workload, settings)?;
     let workload = &*under_kernel(workload, &settings.kernel);
+    let line_up = LineUp::new(workload, settings, ways)?;
     let manifest = manifest(workload, settings, job.command.clone());
-    let mut wanted = vec![Way::BASELINE];
-    wanted.extend(ways.iter().filter(|way| **way != Way::BASELINE).map(|way| way.resolved(workload, &settings.mechanism)));
-    let applicable: Vec<Way> =
-        wanted.iter().copied().filter(|way| way.inapplicable(workload, &settings.mechanism).is_none()).collect();
-    for way in &applicable {
-        check_service(workload, settings, *way)?;
-    }
-    let (samples, interrupted) = sample(workload, settings, &applicable, job)?;
+    let (samples, interrupted) = sample(workload, settings, &line_up.applicable, job)?;
     let ranges = match settings.run.exposure_range && !interrupted {
-        true => exposure_ranges(workload, settings, &applicable, job)?,
+        true => exposure_ranges(workload, settings, &line_up.applicable, job)?,
         false => Vec::new(),
     };
     let interrupted = interrupted || job.cancel.load(Ordering::Relaxed);
-    let mut results: Vec<RunReport> = Vec::new();
-    for way in wanted {
-        let Some(position) = applicable.iter().position(|other| *other == way) else {
-            let reason = way.inapplicable(workload, &settings.mechanism).unwrap_or_default();
-            results.push(inapplicable(workload, settings, way, &manifest, &reason));
-            continue;
-        };
-        let own = &samples[position];
-        let mut report = assemble::report(workload, settings, way, &manifest, own);
-        report.exposure_range = ranges.get(position).copied();
-        set_beside(&mut report, own, results.first(), &samples[0], settings);
-        results.push(report);
-    }
+    let results = line_up.reports(workload, settings, &manifest, &samples, &ranges);
     let mut notes = comparison_notes(&results);
     notes.extend(interrupted.then(|| interruption(&samples)));
-    notes.extend(ways.iter().filter_map(|way| fallback_note(workload, settings, *way)));
+    notes.extend(line_up.fallback_notes(workload, settings));
     Comparison::new(results, notes).ok_or(ExperimentError::Empty)
+}
+
+/// The ways of a comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct LineUp {
+    /// As asked for.
+    asked: Vec<Way>,
+    /// As they run, the baseline first.
+    pub wanted: Vec<Way>,
+    /// Those of them that can run the workload.
+    pub applicable: Vec<Way>,
+}
+
+impl LineUp {
+    /// Finds out which ways can run the workload, under its kernel already.
+    ///
+    /// # Errors
+    /// A service that can't be installed.
+    pub fn new(workload: &Workload, settings: &Settings, ways: &[Way]) -> Result<LineUp, ExperimentError> {
+        let mut wanted = vec![Way::BASELINE];
+        wanted.extend(ways.iter().filter(|way| **way != Way::BASELINE).map(|way| way.resolved(workload, &settings.mechanism)));
+        let applicable: Vec<Way> =
+            wanted.iter().copied().filter(|way| way.inapplicable(workload, &settings.mechanism).is_none()).collect();
+        for way in &applicable {
+            check_service(workload, settings, *way)?;
+        }
+        Ok(LineUp { asked: ways.to_vec(), wanted, applicable })
+    }
+
+    /// The report of each way from the samples and ranges of those that can run the workload.
+    pub fn reports<S: AsRef<[Sample]>>(
+        &self,
+        workload: &Workload,
+        settings: &Settings,
+        manifest: &Manifest,
+        samples: &[S],
+        ranges: &[ExposureRange],
+    ) -> Vec<RunReport> {
+        let mut results: Vec<RunReport> = Vec::new();
+        for way in &self.wanted {
+            let Some(position) = self.applicable.iter().position(|other| other == way) else {
+                results.push(self.without_numbers(workload, settings, *way, manifest));
+                continue;
+            };
+            let (own, base) = (samples[position].as_ref(), samples[0].as_ref());
+            let mut report = assemble::report(workload, settings, *way, manifest, own);
+            report.exposure_range = ranges.get(position).copied();
+            set_beside(&mut report, own, results.first(), base, settings);
+            results.push(report);
+        }
+        results
+    }
+
+    /// The report of a way that can't run the workload.
+    pub fn without_numbers(&self, workload: &Workload, settings: &Settings, way: Way, manifest: &Manifest) -> RunReport {
+        let reason = way.inapplicable(workload, &settings.mechanism).unwrap_or_default();
+        inapplicable(workload, settings, way, manifest, &reason)
+    }
+
+    /// Which ways stand for others, and why.
+    pub fn fallback_notes(&self, workload: &Workload, settings: &Settings) -> Vec<String> {
+        self.asked.iter().filter_map(|way| fallback_note(workload, settings, *way)).collect()
+    }
 }
 
 /// Puts into a report what only a comparison knows. Without a report of the baseline it is the baseline itself.
@@ -198,11 +243,9 @@ pub(crate) fn inapplicable(workload: &Workload, settings: &Settings, way: Way, m
 /// Samples by way, the same seeds for each: as many as the settings say or as the interval needs. An interruption keeps the seeds that
 /// every way has completed; the second value says that there was one.
 fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> Result<(Vec<Vec<Sample>>, bool), ExperimentError> {
-    let fixed = settings.run.reps;
-    let first = if fixed > 0 { fixed } else { FIRST_SEEDS };
     let mut samples: Vec<Vec<Sample>> = ways.iter().map(|_| Vec::new()).collect();
     let mut seeds = 0;
-    let mut wanted = first;
+    let mut wanted = first_seeds(settings);
     while seeds < wanted {
         let points: Vec<Point> = (seeds..wanted)
             .flat_map(|rep| ways.iter().map(move |way| (rep, *way)))
@@ -220,18 +263,28 @@ fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> 
             return if samples[0].is_empty() { Err(ExperimentError::Cancelled) } else { Ok((samples, true)) };
         }
         seeds = wanted;
-        if fixed == 0 && !precise(workload, settings, &samples) && seeds < MOST_SEEDS {
-            wanted = (seeds + FIRST_SEEDS).min(MOST_SEEDS);
-        }
+        wanted = seeds_wanted(workload, settings, &samples, seeds);
     }
     Ok((samples, false))
 }
 
+/// Seeds that are simulated before the interval is looked at; all of them when the settings say how many.
+pub(crate) fn first_seeds(settings: &Settings) -> u32 {
+    if settings.run.reps > 0 { settings.run.reps } else { FIRST_SEEDS }
+}
+
+/// Seeds that are wanted in all once every way has so many.
+pub(crate) fn seeds_wanted<S: AsRef<[Sample]>>(workload: &Workload, settings: &Settings, samples: &[S], seeds: u32) -> u32 {
+    let enough = settings.run.reps > 0 || seeds >= MOST_SEEDS || precise(workload, settings, samples);
+    if enough { seeds } else { (seeds + FIRST_SEEDS).min(MOST_SEEDS) }
+}
+
 /// True when every mechanism's interval (of the speed-up, or of the throughput when there is one mechanism) is narrow enough.
-fn precise(workload: &Workload, settings: &Settings, samples: &[Vec<Sample>]) -> bool {
+fn precise<S: AsRef<[Sample]>>(workload: &Workload, settings: &Settings, samples: &[S]) -> bool {
     let rule = stopping_rule(workload, StoppingRule::default().half_width_relative_max, MOST_SEEDS);
-    let base = throughputs(&samples[0], settings);
+    let Some(base) = samples.first().map(|base| throughputs(base.as_ref(), settings)) else { return true };
     samples.iter().enumerate().all(|(position, own)| {
+        let own = own.as_ref();
         let rates = throughputs(own, settings);
         let alone = samples.len() == 1 && position == 0;
         let estimate = if alone { sim_core::estimate::Estimate::of(&rates) } else { paired_ratio(&rates, &base) };
@@ -253,7 +306,7 @@ fn exposure_ranges(
     ways: &[Way],
     job: &Job,
 ) -> Result<Vec<ExposureRange>, ExperimentError> {
-    let points: Vec<Point> = [500, 1000]
+    let points: Vec<Point> = EXPOSURES_PERMILLE
         .into_iter()
         .flat_map(|exposure| ways.iter().map(move |way| (exposure, *way)))
         .map(|(exposure, way)| Point { way, seed: settings.run.seed, exposure_permille: Some(exposure) })
@@ -263,10 +316,16 @@ fn exposure_ranges(
         Err(ExperimentError::Cancelled) => return Ok(Vec::new()),
         other => other?,
     };
-    let rates = throughputs(&samples, settings);
-    let count = ways.len();
+    Ok(ranges(&throughputs(&samples, settings), ways.len()))
+}
+
+/// The ends of what is known of the exposure of instruction misses.
+pub(crate) const EXPOSURES_PERMILLE: [u32; 2] = [500, 1000];
+
+/// The ranges of the speed-up from the throughputs of all ways at one end, then at the other.
+pub(crate) fn ranges(rates: &[f64], count: usize) -> Vec<ExposureRange> {
     let speedup = |end: usize, position: usize| rates[end * count + position] / rates[end * count];
-    Ok((0..count).map(|position| ExposureRange { low: speedup(0, position), high: speedup(1, position) }).collect())
+    (0..count).map(|position| ExposureRange { low: speedup(0, position), high: speedup(1, position) }).collect()
 }
 
 /// Simulates points in parallel; results in the order of the points whatever the threads.
@@ -283,16 +342,22 @@ fn simulate_points(
     job: &Job,
 ) -> Result<Vec<Option<Sample>>, ExperimentError> {
     let work = |_: usize, point: &Point| {
-        let mut own = settings.clone();
-        point.way.apply(&mut own.mechanism);
-        if let Some(exposure) = point.exposure_permille {
-            own.machine.exposure.instruction_permille_user = exposure;
-            own.machine.exposure.instruction_permille_kernel = exposure;
-        }
+        let own = settings_of(settings, point.way, point.exposure_permille);
         let sample = simulate(workload, &own, point.way.mechanism, point.seed);
         sample.map_err(|source| ExperimentError::Simulation { mechanism: point.way.name(), seed: point.seed, source })
     };
     in_parallel(points, job, work)
+}
+
+/// The settings under which a way is simulated, at a given exposure of instruction misses where there is one.
+pub(crate) fn settings_of(settings: &Settings, way: Way, exposure_permille: Option<u32>) -> Settings {
+    let mut own = settings.clone();
+    way.apply(&mut own.mechanism);
+    if let Some(exposure) = exposure_permille {
+        own.machine.exposure.instruction_permille_user = exposure;
+        own.machine.exposure.instruction_permille_kernel = exposure;
+    }
+    own
 }
 
 /// Does `work` on all points on the job's threads; nothing for points that were not begun because of an interruption.
@@ -330,7 +395,7 @@ pub(crate) fn fallback_note(workload: &Workload, settings: &Settings, way: Way) 
     Some(format!("{} stands for {}: {reason}", resolved.name(), way.name()))
 }
 
-fn comparison_notes(results: &[RunReport]) -> Vec<String> {
+pub(crate) fn comparison_notes(results: &[RunReport]) -> Vec<String> {
     let mut notes = Vec::new();
     for report in results.iter().filter(|report| report.applicable) {
         if let Some(limit) = report.limited_by

@@ -14,6 +14,7 @@ pub mod io_uring;
 pub mod issue;
 pub mod program;
 pub mod progress;
+pub mod refinement;
 pub mod registry;
 pub mod replay;
 mod rows;

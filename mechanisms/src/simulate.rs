@@ -14,6 +14,7 @@ use sim_core::ids::{CoreId, Cycles, Mode};
 use sim_core::seed::SeedTree;
 use sim_core::stack::{Component, CycleStack, Unbalanced};
 use sim_core::workload::{Program, Step, Workload};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What one simulation measured.
 #[derive(Debug)]
@@ -144,16 +145,17 @@ pub fn default_requests(workload: &Workload, clients: &Clients, connections: u32
 /// out: all of them do the same work within a factor of two.
 pub fn estimated_accesses(workload: &Workload, settings: &Settings) -> u64 {
     const WARM_UP_BATCHES: u64 = 5;
-    const AROUND_REQUEST: u64 = 2_000;
     let connections = connections(workload, settings);
     let batch = match workload.program {
         Program::Sequential => sequential_runs(workload),
         _ => u64::from(connections).max(60),
     };
-    let measured = match settings.run.requests {
-        0 => default_requests(workload, &settings.clients, connections),
-        requests => requests,
-    };
+    (WARM_UP_BATCHES * batch + measured_requests(workload, settings)) * accesses_per_request(workload)
+}
+
+/// Accesses of a mean request, with what receives and sends it.
+fn accesses_per_request(workload: &Workload) -> u64 {
+    const AROUND_REQUEST: u64 = 2_000;
     let accesses = |step: &Step| (workload.blocks.ops(step.user).len() + workload.blocks.ops(step.kernel).len()) as u64;
     let (mut sum, mut weight) = (0, 0);
     for class in &workload.classes {
@@ -162,7 +164,15 @@ pub fn estimated_accesses(workload: &Workload, settings: &Settings) -> u64 {
         sum += of_chains / chains * u64::from(class.recorded);
         weight += u64::from(class.recorded);
     }
-    (WARM_UP_BATCHES * batch + measured) * (sum / weight.max(1) + AROUND_REQUEST)
+    sum / weight.max(1) + AROUND_REQUEST
+}
+
+/// Requests of the measured window.
+fn measured_requests(workload: &Workload, settings: &Settings) -> u64 {
+    match settings.run.requests {
+        0 => default_requests(workload, &settings.clients, connections(workload, settings)),
+        requests => requests,
+    }
 }
 
 /// Runs of a sequential program that make about [`SEQUENTIAL_CALLS`] or [`SEQUENTIAL_INSTRUCTIONS`]; one when a run is longer.
@@ -261,7 +271,42 @@ fn connections(workload: &Workload, settings: &Settings) -> u32 {
 /// # Errors
 /// When the machine does not fit, the simulation stands still, or the cycles do not add up.
 pub fn simulate(workload: &Workload, settings: &Settings, mechanism: Mechanism, seed: u64) -> Result<Sample, SimulationError> {
-    Ok(measure(assemble(workload, settings, mechanism, seed)?, workload, settings, mechanism)?.0)
+    simulate_until(workload, settings, mechanism, seed, &NEVER)
+}
+
+/// For simulations that nobody stops.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// As [`simulate`]; once `cancel` is set, the simulation ends at the next slice of a core.
+///
+/// # Errors
+/// As [`simulate`], and [`SimulationError::Cancelled`].
+pub fn simulate_until(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    seed: u64,
+    cancel: &AtomicBool,
+) -> Result<Sample, SimulationError> {
+    let effort = Effort::whole(workload, settings, cancel);
+    Ok(measure(assemble(workload, settings, mechanism, seed)?, workload, settings, mechanism, &effort)?.0)
+}
+
+/// A brief run: less warm-up and a shorter window than [`simulate`], by about so many accesses in all. It shows which way things go; a
+/// comparison is made of whole runs.
+///
+/// # Errors
+/// As [`simulate_until`].
+pub fn simulate_briefly(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    seed: u64,
+    accesses: u64,
+    cancel: &AtomicBool,
+) -> Result<Sample, SimulationError> {
+    let effort = Effort::brief(workload, settings, accesses, cancel);
+    Ok(measure(assemble(workload, settings, mechanism, seed)?, workload, settings, mechanism, &effort)?.0)
 }
 
 /// Runs one simulation and records what the cores did in a part of its measured window. The sample is that of [`simulate`].
@@ -275,10 +320,58 @@ pub fn simulate_recorded(
     seed: u64,
     span: Span,
 ) -> Result<(Sample, Timeline), SimulationError> {
+    simulate_recorded_until(workload, settings, mechanism, seed, span, &NEVER)
+}
+
+/// As [`simulate_recorded`]; once `cancel` is set, the simulation ends at the next slice of a core.
+///
+/// # Errors
+/// As [`simulate_until`].
+pub fn simulate_recorded_until(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    seed: u64,
+    span: Span,
+    cancel: &AtomicBool,
+) -> Result<(Sample, Timeline), SimulationError> {
     let (mut system, driver) = assemble(workload, settings, mechanism, seed)?;
     system.record(span);
-    let (sample, mut system) = measure((system, driver), workload, settings, mechanism)?;
+    let effort = Effort::whole(workload, settings, cancel);
+    let (sample, mut system) = measure((system, driver), workload, settings, mechanism, &effort)?;
     Ok((sample, system.take_timeline()))
+}
+
+/// How much of a simulation is run, and who can stop it.
+struct Effort<'c> {
+    /// Replies of a warm-up that does not look at whether it is warm.
+    brief_warm_up_replies: Option<u64>,
+    /// Requests of the measured window.
+    requests: u64,
+    cancel: &'c AtomicBool,
+}
+
+impl<'c> Effort<'c> {
+    fn whole(workload: &Workload, settings: &Settings, cancel: &'c AtomicBool) -> Effort<'c> {
+        Effort { brief_warm_up_replies: None, requests: measured_requests(workload, settings), cancel }
+    }
+
+    /// Half of the accesses warm up.
+    fn brief(workload: &Workload, settings: &Settings, accesses: u64, cancel: &'c AtomicBool) -> Effort<'c> {
+        let least = if workload.program == Program::Sequential { 1 } else { BRIEF_REPLIES_LEAST };
+        let replies = (accesses / 2 / accesses_per_request(workload)).max(least);
+        let requests = replies.min(measured_requests(workload, settings));
+        Effort { brief_warm_up_replies: Some(replies), requests, cancel }
+    }
+}
+
+/// Replies that a brief run warms up with and measures at least: some round trips of a few connections.
+const BRIEF_REPLIES_LEAST: u64 = 60;
+
+/// Runs until so many replies have been sent in all, or the simulation is stopped.
+fn run_until(system: &mut System, driver: &mut dyn Driver, replies: u64, cancel: &AtomicBool) -> Result<(), SimulationError> {
+    system.run(driver, |stats| stats.replies >= replies || cancel.load(Ordering::Relaxed))?;
+    if cancel.load(Ordering::Relaxed) { Err(SimulationError::Cancelled) } else { Ok(()) }
 }
 
 /// Warms up, measures a window and collects what was measured.
@@ -287,17 +380,23 @@ fn measure<'a>(
     workload: &Workload,
     settings: &Settings,
     mechanism: Mechanism,
+    effort: &Effort,
 ) -> Result<(Sample, System<'a>), SimulationError> {
     let run = &settings.run;
     let connections = connections(workload, settings);
     let needs = mechanism.needs(workload, &settings.mechanism, run.cores, connections);
-    let requests = if run.requests == 0 { default_requests(workload, &settings.clients, connections) } else { run.requests };
-    let warm_up_replies = warm_up(&mut system, driver.as_mut(), connections, run.warm_up_batches)?;
+    let warm_up_replies = match effort.brief_warm_up_replies {
+        None => warm_up(&mut system, driver.as_mut(), connections, run.warm_up_batches, effort.cancel)?,
+        Some(replies) => {
+            run_until(&mut system, driver.as_mut(), replies, effort.cancel)?;
+            system.stats.replies
+        }
+    };
     system.open_window();
     let warm_up_cycles = system.stats.window_start();
     let mut split = Vec::new();
-    for end in stretch_ends(&settings.clients, requests) {
-        system.run(driver.as_mut(), |stats| stats.replies >= end)?;
+    for end in stretch_ends(&settings.clients, effort.requests) {
+        run_until(&mut system, driver.as_mut(), end, effort.cancel)?;
         split.push(use_so_far(&system));
     }
     let window_cycles = system.close_window();
@@ -332,29 +431,35 @@ const MOST_UNEVEN_BATCHES: u32 = 40;
 /// `most_batches`. A mechanism can serve some requests at the cost of others (stores that wait while the softirq answers): its window opens
 /// only when those that wait longest hold up as many connections as they will in the long run.
 /// A sequential program whose one run is longer than a batch is warm after its first two runs.
-fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32, most_batches: u32) -> Result<u64, SimulationError> {
+fn warm_up(
+    system: &mut System,
+    driver: &mut dyn Driver,
+    connections: u32,
+    most_batches: u32,
+    cancel: &AtomicBool,
+) -> Result<u64, SimulationError> {
     let sequential = system.workload.program == Program::Sequential;
     let batch = if sequential { sequential_runs(system.workload) } else { u64::from(connections).max(60) };
     let long_runs = sequential && batch == 1;
     let mut target = if long_runs { 1 } else { batch * 2 };
-    system.run(driver, |stats| stats.replies >= target)?;
+    run_until(system, driver, target, cancel)?;
     let closed_loop = !sequential && system.clients.arrival == Arrival::Closed;
     for _ in 0..MOST_UNEVEN_BATCHES {
         if !closed_loop || system.fewest_replies() >= 2 {
             break;
         }
         target += batch;
-        system.run(driver, |stats| stats.replies >= target)?;
+        run_until(system, driver, target, cancel)?;
     }
     if system.has_sessions() {
-        target = fill_with_connections(system, driver, target, batch)?;
+        target = fill_with_connections(system, driver, target, batch, cancel)?;
     }
     let mut last: Option<Cycles> = None;
     let most = if long_runs { 1 } else { most_batches };
     for _ in 0..most {
         let before = system.now();
         target += batch;
-        system.run(driver, |stats| stats.replies >= target)?;
+        run_until(system, driver, target, cancel)?;
         let took = system.now() - before;
         if last.is_some_and(|last| took.abs_diff(last) * 100 <= last * 3) {
             break;
@@ -366,12 +471,18 @@ fn warm_up(system: &mut System, driver: &mut dyn Driver, connections: u32, most_
 
 /// Partly open clients: until the number of connections that they have no longer grows. Beyond saturation it grows to the most that they
 /// may have. Returns the replies so far.
-fn fill_with_connections(system: &mut System, driver: &mut dyn Driver, start: u64, batch: u64) -> Result<u64, SimulationError> {
+fn fill_with_connections(
+    system: &mut System,
+    driver: &mut dyn Driver,
+    start: u64,
+    batch: u64,
+    cancel: &AtomicBool,
+) -> Result<u64, SimulationError> {
     let mut target = start;
     let mut before = system.connections_taken();
     for _ in 0..MOST_UNEVEN_BATCHES {
         target += batch;
-        system.run(driver, |stats| stats.replies >= target)?;
+        run_until(system, driver, target, cancel)?;
         let now = system.connections_taken();
         if now <= before + (before / 20).max(2) {
             break;

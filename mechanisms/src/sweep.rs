@@ -447,7 +447,7 @@ impl<'a> GroupRun<'a> {
 }
 
 /// A fault of the model in one point must not take the others with it.
-fn caught(simulate: impl FnOnce() -> Result<Sample, SimulationError>) -> Result<Sample, SimulationError> {
+pub(crate) fn caught(simulate: impl FnOnce() -> Result<Sample, SimulationError>) -> Result<Sample, SimulationError> {
     catch_unwind(AssertUnwindSafe(simulate)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().cloned();
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));

@@ -30,6 +30,11 @@ pub struct PointsFailed {
     pub points: usize,
 }
 
+/// A signal ended the full-screen view; the terminal is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ended by signal {0}")]
+pub struct Signalled(pub i32);
+
 /// Prints help, version or a usage error as clap has made it.
 pub fn usage(error: &clap::Error) -> ExitCode {
     match error.print() {
@@ -59,6 +64,10 @@ fn code_of(error: &anyhow::Error) -> u8 {
         }
         if cause.is::<PointsFailed>() {
             return SIMULATION;
+        }
+        if let Some(Signalled(signal)) = cause.downcast_ref() {
+            // as shells report it
+            return u8::try_from(128 + signal).unwrap_or(cancel::EXIT_CODE);
         }
         if cause.is::<Interrupted>() {
             return cancel::EXIT_CODE;

@@ -16,6 +16,7 @@ mod progress;
 mod refusal;
 mod render;
 mod results;
+mod screen;
 mod sweep;
 mod terminal;
 mod timeline;

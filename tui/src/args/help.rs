@@ -44,6 +44,16 @@ Examples:
   ringscope run nginx --mechanism exception-less --cores 2 --timeline out.json    open it at ui.perfetto.dev
   ringscope run null-call:32 --mechanism exception-less --folded out.folded       for flame-graph tools";
 
+/// `tui`.
+pub const TUI: &str = "\
+Knobs on the left, answers on the right. A first answer of brief runs comes at once; then seed after seed comes in until the view shows \
+what `ringscope compare` prints. `?` shows all keys, `c` the command that gives the same answer.
+
+Examples:
+  ringscope tui memcached
+  ringscope tui nginx --cores 4 --connections 768 --theme light
+  ringscope tui --config memcached.ron                   a scenario that was saved with `s`";
+
 /// `report`.
 pub const REPORT: &str = "\
 Without -o and --plots the points are printed as a table. The page needs no network and no scripts.

@@ -4,6 +4,7 @@ mod canonical;
 mod experiment;
 mod help;
 mod results;
+mod screen;
 mod study;
 mod sweep;
 mod validate;
@@ -11,6 +12,7 @@ mod validate;
 pub use canonical::{canonical_command, quoted};
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
 pub use results::{DiffArguments, ReportArguments};
+pub use screen::ScreenArguments;
 pub use study::{NullCallArguments, StudyCommand};
 pub use sweep::{MergeArguments, SweepArguments};
 pub use validate::{AblationChoice, PapersArguments, ValidateCommand};
@@ -88,6 +90,9 @@ pub enum Command {
     /// Say which calls to move first, to what, what it would bring and cost, and how sure that is
     #[command(after_long_help = help::ADVISE)]
     Advise(AdviseArguments),
+    /// Turn knobs and see the answers at once: the full-screen view
+    #[command(after_long_help = help::TUI)]
+    Tui(Box<ScreenArguments>),
     /// Fixed studies of the model, as tables and pictures
     Study {
         /// Which one.

@@ -18,6 +18,7 @@ mod study;
 mod sweep;
 mod sweep_estimate;
 mod trace;
+mod tui;
 mod validate;
 
 use crate::args::{self, Arguments, Command, ExperimentOptions};
@@ -44,6 +45,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Run(options) => run::run(options, terminal),
         Command::Sweep(options) => sweep::sweep(options, terminal),
         Command::Merge(options) => merge::merge(options),
+        Command::Tui(options) => tui::tui(options, terminal),
         Command::Study { command } => study::study(command, terminal),
         Command::Validate { command } => validate::validate(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),

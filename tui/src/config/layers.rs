@@ -18,6 +18,8 @@ const DEFAULT_MACHINE: &str = "nehalem";
 const DEFAULT_KERNEL: &str = "linux-6.1";
 /// Entries of a file that choose a preset instead of changing a value.
 const PRESET_ENTRIES: [&str; 2] = ["machine.preset", "kernel.preset"];
+/// Entry of a file that is no setting: what else the full-screen view keeps of a scenario. Commands pass over it.
+pub const SCENARIO_ENTRY: &str = "scenario";
 
 /// What a configuration is made of.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,7 @@ pub fn resolve(inputs: &Inputs) -> Result<Configuration, ConfigError> {
     let mut tree = Tree::new(to_json(&defaults)?);
     for file in &files {
         let mut skip = PRESET_ENTRIES.to_vec();
+        skip.push(SCENARIO_ENTRY);
         skip.extend(
             ["machine", "kernel"].into_iter().filter(|group| preset_entry(&file.content, group).is_some_and(|entry| entry.1)),
         );

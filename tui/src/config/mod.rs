@@ -16,7 +16,7 @@ mod show;
 pub mod text;
 mod tree;
 
-pub use layers::{Configuration, Inputs, read_ron, resolve};
+pub use layers::{Configuration, Inputs, SCENARIO_ENTRY, read_ron, resolve};
 pub use place::{COMMAND_LINE, ConfigError, Place};
 pub use show::{as_json, as_ron, origins, template};
 pub use tree::lookup;

@@ -47,44 +47,50 @@ fn heading(comparison: &Comparison, workload: &Workload, terminal: &Terminal) ->
     format!("{}\n{}", terminal.bold(&title), wrapped(&workload.description, terminal.width))
 }
 
-/// Wide columns first in meaning: what is left out on a narrow terminal is what explains, not what decides.
-const COLUMNS: [(&str, bool, u8); 12] = [
-    ("mechanism", false, 0),
-    ("requests/s", true, 0),
-    ("speed-up", true, 0),
-    ("p50 us", true, 2),
-    ("p99 us", true, 1),
-    ("user\nCPI", true, 4),
-    ("kernel\nCPI", true, 4),
-    ("cross-\nings", true, 3),
-    ("direct\ncycles", true, 6),
-    ("indirect\ncycles", true, 5),
-    ("mechanism\ncycles", true, 6),
-    ("mean\nbatch", true, 7),
+/// A number of a mechanism in a comparison.
+pub struct Metric {
+    /// Above it, on up to two lines.
+    pub header: &'static str,
+    /// When it is left out on a narrow terminal: the highest first.
+    pub order: u8,
+    /// The number.
+    pub value: fn(&RunReport) -> f64,
+    /// As people read it.
+    pub shown: fn(f64) -> String,
+}
+
+/// Numbers beside throughput and speed-up. What is left out on a narrow terminal is what explains, not what decides.
+#[rustfmt::skip]
+pub const METRICS: [Metric; 9] = [
+    Metric { header: "p50 us", order: 2, value: |report| report.latency_us.p50, shown: short },
+    Metric { header: "p99 us", order: 1, value: |report| report.latency_us.p99, shown: short },
+    Metric { header: "user\nCPI", order: 4, value: |report| report.modes.user.cpi, shown: |value| fixed(value, 2) },
+    Metric { header: "kernel\nCPI", order: 4, value: |report| report.modes.kernel.cpi, shown: |value| fixed(value, 2) },
+    Metric { header: "cross-\nings", order: 3, value: |report| report.per_request.crossings, shown: short },
+    Metric { header: "direct\ncycles", order: 6, value: |report| report.per_request.direct_cycles, shown: |value| fixed(value, 0) },
+    Metric { header: "indirect\ncycles", order: 5, value: |report| report.per_request.indirect_cycles, shown: |value| fixed(value, 0) },
+    Metric { header: "mechanism\ncycles", order: 6, value: |report| report.per_request.mechanism_cycles, shown: |value| fixed(value, 0) },
+    Metric { header: "mean\nbatch", order: 7, value: |report| report.batch.mean, shown: short },
 ];
 
+/// The speed-up over the baseline with its interval.
+pub fn speedup(report: &RunReport) -> String {
+    let speedup = report.speedup_vs_sync.as_ref().map_or("-".into(), |speedup| with_interval(speedup, 2, "x"));
+    if report.label() == "sync" { "1.00x".into() } else { speedup }
+}
+
 fn table(comparison: &Comparison, terminal: &Terminal) -> String {
-    let mut table = Table::with_order(&COLUMNS);
+    let mut columns = vec![("mechanism", false, 0), ("requests/s", true, 0), ("speed-up", true, 0)];
+    columns.extend(METRICS.iter().map(|metric| (metric.header, true, metric.order)));
+    let mut table = Table::with_order(&columns);
     for report in &comparison.results {
-        if !report.applicable {
-            table.row([report.label().as_str(), "-", "-", "-", "-", "-", "-", "-", "-", "-", "-", "-"]);
-            continue;
+        let mut cells = vec![report.label()];
+        if report.applicable {
+            cells.extend([fixed(report.throughput_rps.mean, 0), speedup(report)]);
+            cells.extend(METRICS.iter().map(|metric| (metric.shown)((metric.value)(report))));
         }
-        let speedup = report.speedup_vs_sync.as_ref().map_or("-".into(), |speedup| with_interval(speedup, 2, "x"));
-        table.row([
-            report.label(),
-            fixed(report.throughput_rps.mean, 0),
-            if report.label() == "sync" { "1.00x".into() } else { speedup },
-            short(report.latency_us.p50),
-            short(report.latency_us.p99),
-            fixed(report.modes.user.cpi, 2),
-            fixed(report.modes.kernel.cpi, 2),
-            short(report.per_request.crossings),
-            fixed(report.per_request.direct_cycles, 0),
-            fixed(report.per_request.indirect_cycles, 0),
-            fixed(report.per_request.mechanism_cycles, 0),
-            short(report.batch.mean),
-        ]);
+        cells.resize(columns.len(), "-".into());
+        table.row(cells);
     }
     table.render(terminal)
 }

@@ -16,8 +16,9 @@ mod words;
 mod workload;
 
 pub use advice::advice;
-pub use comparison::comparison;
+pub use comparison::{METRICS, Metric, comparison, speedup};
 pub use replay::{flat, replay};
+pub use results::{STACK_PARTS, cycles_svg, stack_size, throughput_svg};
 pub use run::run;
 pub use sweep::sweep;
 pub use table::Table;

@@ -117,6 +117,25 @@ fn number<N: std::str::FromStr>(text: &str, expected: &'static str, option: &mut
     Ok(())
 }
 
+/// Puts a value into the option of a name, if there is one.
+///
+/// # Errors
+/// What a value of the option must be.
+pub fn put_named(options: &mut ExperimentOptions, name: &str, text: &str) -> Result<(), &'static str> {
+    NAMED.iter().find(|named| named.name == name).map_or(Ok(()), |named| (named.put)(options, text))
+}
+
+/// Name of the option that changes the setting of a path.
+pub fn option_of(path: &str) -> Option<&'static str> {
+    NAMED.iter().find(|named| named.path == path).map(|named| named.name)
+}
+
+/// The `--set` that hides the option of a setting: it comes after all options.
+pub fn hiding<'a>(options: &'a ExperimentOptions, path: &str) -> Option<&'a String> {
+    let fits = |assignment: &&String| assignment.split_once('=').is_some_and(|(pattern, _)| pattern_fits(pattern.trim(), path));
+    options.set.iter().find(fits)
+}
+
 /// Puts all points together.
 ///
 /// # Errors
@@ -215,11 +234,7 @@ fn fixed(request: &Request, axis: &Axis) -> Option<String> {
     // a --set comes after all options: an option that is varied would have no effect
     let named = NAMED.iter().find(|named| named.name == axis.path);
     by_option.or_else(|| {
-        let path = named?.path;
-        let assignment = options
-            .set
-            .iter()
-            .find(|assignment| assignment.split_once('=').is_some_and(|(pattern, _)| pattern_fits(pattern.trim(), path)))?;
+        let assignment = hiding(options, named?.path)?;
         Some(format!("--set {assignment}"))
     })
 }

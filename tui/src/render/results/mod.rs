@@ -3,7 +3,7 @@
 mod best;
 mod plots;
 
-pub use plots::{Cell, Plot, Section, sections};
+pub use plots::{Cell, Plot, STACK_PARTS, Section, cycles_svg, sections, stack_size, throughput_svg};
 
 use super::html;
 use super::table::Table;

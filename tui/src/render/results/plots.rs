@@ -183,14 +183,23 @@ fn panel(view: &View, facet: &Facet, quantity: &Quantity) -> Panel {
 fn single_bars(view: &View, facet: &Facet, quantity: &Quantity) -> Bars {
     let bar = |(index, name): (usize, &String)| {
         let value = view.measured(facet, index).find_map(|(_, report)| (quantity.of)(report))?;
-        let interval = (value.n > 1 && value.half_width().is_finite()).then_some((value.low, value.high));
-        value.mean.is_finite().then(|| Bar { name: name.clone(), sizes: vec![value.mean], interval })
+        bar_of(name, &value)
     };
+    bars_of(quantity, &facet.name, view.mechanisms.iter().enumerate().filter_map(bar).collect())
+}
+
+/// A bar with its interval where there is one; nothing for what is unknown.
+fn bar_of(name: &str, value: &Estimate) -> Option<Bar> {
+    let interval = (value.n > 1 && value.half_width().is_finite()).then_some((value.low, value.high));
+    value.mean.is_finite().then(|| Bar { name: name.to_owned(), sizes: vec![value.mean], interval })
+}
+
+fn bars_of(quantity: &Quantity, place: &str, bars: Vec<Bar>) -> Bars {
     Bars {
-        title: titled(quantity.title, &facet.name),
+        title: titled(quantity.title, place),
         label: format!("{}, {}", quantity.name, quantity.unit),
         parts: vec![part(quantity.name, BLUE, Hatch::Plain)],
-        bars: view.mechanisms.iter().enumerate().filter_map(bar).collect(),
+        bars,
     }
 }
 
@@ -245,7 +254,7 @@ fn part(name: &str, color: RGBColor, hatch: Hatch) -> Part {
 
 /// Parts of a stack: the component's name or, where it ends in a dot, its group without the base.
 #[rustfmt::skip]
-const STACK_PARTS: [(&str, &str, RGBColor, Hatch); 8] = [
+pub const STACK_PARTS: [(&str, &str, RGBColor, Hatch); 8] = [
     ("user work", "user.base", BLUE, Hatch::Plain),
     ("user stalls", "user.", PALE_BLUE, Hatch::Rising),
     ("kernel work", "kernel.base", ORANGE, Hatch::Plain),
@@ -257,7 +266,7 @@ const STACK_PARTS: [(&str, &str, RGBColor, Hatch); 8] = [
 ];
 
 /// Cycles of a part of [`STACK_PARTS`].
-fn stack_size(stack: &StackReport, component: &str) -> f64 {
+pub fn stack_size(stack: &StackReport, component: &str) -> f64 {
     let of = |name: &str| stack.components.iter().find(|entry| entry.0 == name).map_or(0.0, |entry| entry.1);
     match component.strip_suffix('.') {
         Some(domain @ ("user" | "kernel")) => (stack.sum_of(component) - of(&format!("{domain}.base"))).max(0.0),
@@ -267,6 +276,15 @@ fn stack_size(stack: &StackReport, component: &str) -> f64 {
 }
 
 fn stacks(place: &str, reports: &[&RunReport]) -> Result<Vec<Plot>> {
+    let svg = cycles_svg(place, reports)?;
+    Ok(svg.map(|svg| Plot { name: file_name(&["cycles", place]), svg }).into_iter().collect())
+}
+
+/// Cycles per request as stacked bars, one for each report; nothing when there are no cycles.
+///
+/// # Errors
+/// A picture that can't be drawn.
+pub fn cycles_svg(place: &str, reports: &[&RunReport]) -> Result<Option<String>> {
     let shown: Vec<_> = STACK_PARTS
         .iter()
         .filter(|part| part.1 != "client" || reports.iter().any(|report| stack_size(&report.cycle_stack, part.1) > 0.0))
@@ -283,9 +301,19 @@ fn stacks(place: &str, reports: &[&RunReport]) -> Result<Vec<Plot>> {
         bars: reports.iter().map(bar).collect(),
     };
     if bars.bars.iter().all(|bar| bar.sizes.iter().sum::<f64>() <= 0.0) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    Ok(vec![Plot { name: file_name(&["cycles", place]), svg: bars::svg(&bars)? }])
+    bars::svg(&bars).map(Some)
+}
+
+/// Throughput as bars with intervals, one for each report; nothing when there is none.
+///
+/// # Errors
+/// A picture that can't be drawn.
+pub fn throughput_svg(place: &str, reports: &[&RunReport]) -> Result<Option<String>> {
+    let bar = |report: &&RunReport| bar_of(&report.label(), &report.throughput_rps);
+    let bars = bars_of(&THROUGHPUT, place, reports.iter().filter_map(bar).collect());
+    if bars.bars.is_empty() { Ok(None) } else { bars::svg(&bars).map(Some) }
 }
 
 const STRUCTURES: [&str; 8] = ["l1i", "l1d", "l2", "l3", "itlb", "dtlb", "stlb", "branch"];

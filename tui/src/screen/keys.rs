@@ -1,0 +1,177 @@
+//! The one table of keys: what each does, where, and in which words. Dispatch, the hints in the last line and the help come from it.
+
+use super::action::{Action, Asking, ViewAction};
+use super::state::{Pane, State};
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// A character with Control.
+    Ctrl(char),
+    Enter,
+    Escape,
+    Tab,
+    BackTab,
+    Backspace,
+    Up,
+    Down,
+    Left,
+    Right,
+    PageUp,
+    PageDown,
+    Home,
+    End,
+}
+
+impl Key {
+    /// Name for people.
+    pub fn name(self) -> String {
+        match self {
+            Key::Char(' ') => "Space".into(),
+            Key::Char(character) => character.to_string(),
+            Key::Ctrl(character) => format!("Ctrl-{character}"),
+            Key::Enter => "Enter".into(),
+            Key::Escape => "Esc".into(),
+            Key::Tab => "Tab".into(),
+            Key::BackTab => "Shift-Tab".into(),
+            Key::Backspace => "Backspace".into(),
+            Key::Up => "Up".into(),
+            Key::Down => "Down".into(),
+            Key::Left => "Left".into(),
+            Key::Right => "Right".into(),
+            Key::PageUp => "PgUp".into(),
+            Key::PageDown => "PgDn".into(),
+            Key::Home => "Home".into(),
+            Key::End => "End".into(),
+        }
+    }
+}
+
+/// Where a key has its meaning. What comes first in this list wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// While a prompt is open.
+    Prompt,
+    /// While the help is open.
+    Help,
+    /// In the knobs.
+    Knobs,
+    /// In the view of this name.
+    View(&'static str),
+    /// In any view.
+    Views,
+    /// Everywhere, but not while a prompt or the help is open.
+    Everywhere,
+}
+
+/// One row of the table.
+pub struct Binding {
+    /// Where.
+    pub scope: Scope,
+    /// Any of these keys.
+    pub keys: &'static [Key],
+    /// What it does.
+    pub action: Action,
+    /// In the help.
+    pub help: &'static str,
+    /// In the last line, in a word or two; nothing when empty.
+    pub hint: &'static str,
+}
+
+const fn bind(scope: Scope, keys: &'static [Key], action: Action, hint: &'static str, help: &'static str) -> Binding {
+    Binding { scope, keys, action, help, hint }
+}
+
+use Key::{BackTab, Backspace, Char, Ctrl, Down, End, Enter, Escape, Home, Left, PageDown, PageUp, Right, Tab, Up};
+use Scope::{Everywhere, Knobs, Prompt, View, Views};
+
+/// All keys.
+#[rustfmt::skip]
+pub const TABLE: &[Binding] = &[
+    bind(Prompt, &[Enter], Action::Accept, "accept", "accept what is typed"),
+    bind(Prompt, &[Escape, Ctrl('c')], Action::Dismiss, "cancel", "leave everything as it was"),
+    bind(Prompt, &[Backspace], Action::Erase, "", "take the last character back"),
+    bind(Scope::Help, &[Down, Char('j')], Action::View(ViewAction::Down), "", "scroll"),
+    bind(Scope::Help, &[Up, Char('k')], Action::View(ViewAction::Up), "", "scroll"),
+    bind(Scope::Help, &[PageDown, Char(' ')], Action::View(ViewAction::PageDown), "", "a page down"),
+    bind(Scope::Help, &[PageUp], Action::View(ViewAction::PageUp), "", "a page up"),
+    bind(Scope::Help, &[Escape, Char('?'), Char('q'), Ctrl('c'), Enter], Action::Dismiss, "close", "close the help"),
+
+    bind(Knobs, &[Down, Char('j')], Action::Choose(1), "", "next knob"),
+    bind(Knobs, &[Up, Char('k')], Action::Choose(-1), "", "previous knob"),
+    bind(Knobs, &[Right, Char('l')], Action::Step(1), "more", "more, or the next name"),
+    bind(Knobs, &[Left, Char('h')], Action::Step(-1), "less", "less, or the name before"),
+    bind(Knobs, &[Enter], Action::EnterValue, "type", "type a value"),
+
+    bind(View("Compare"), &[Char('m')], Action::View(ViewAction::NextKind), "detail", "show the reasons in words, or in cycles"),
+    bind(View("Cycles"), &[Char('m')], Action::View(ViewAction::NextUnit), "unit", "cycles per request, or shares of all cycles"),
+
+    bind(Views, &[Down, Char('j')], Action::View(ViewAction::Down), "", "down"),
+    bind(Views, &[Up, Char('k')], Action::View(ViewAction::Up), "", "up"),
+    bind(Views, &[Left, Char('h')], Action::View(ViewAction::Left), "", "left"),
+    bind(Views, &[Right, Char('l')], Action::View(ViewAction::Right), "", "right"),
+    bind(Views, &[PageDown], Action::View(ViewAction::PageDown), "", "a page down"),
+    bind(Views, &[PageUp], Action::View(ViewAction::PageUp), "", "a page up"),
+    bind(Views, &[Home], Action::View(ViewAction::Home), "", "to the beginning"),
+    bind(Views, &[End], Action::View(ViewAction::End), "", "to the end"),
+
+    bind(Everywhere, &[Char('?')], Action::Help, "help", "this help"),
+    bind(Everywhere, &[Char('g')], Action::SwitchPane, "knobs/answers", "change between the knobs and the answers"),
+    bind(Everywhere, &[Char('+'), Char('=')], Action::Step(1), "more", "more of the chosen knob, or the next name"),
+    bind(Everywhere, &[Char('-')], Action::Step(-1), "less", "less of the chosen knob, or the name before"),
+    bind(Everywhere, &[Char('J')], Action::Choose(1), "", "choose the next knob"),
+    bind(Everywhere, &[Char('K')], Action::Choose(-1), "", "choose the previous knob"),
+    bind(Everywhere, &[Tab], Action::Turn(1), "next view", "next view"),
+    bind(Everywhere, &[BackTab], Action::Turn(-1), "", "previous view"),
+    bind(Everywhere, &[Char('1')], Action::Show(0), "", "first view"),
+    bind(Everywhere, &[Char('2')], Action::Show(1), "", "second view"),
+    bind(Everywhere, &[Char('3')], Action::Show(2), "", "third view"),
+    bind(Everywhere, &[Char('4')], Action::Show(3), "", "fourth view"),
+    bind(Everywhere, &[Char('5')], Action::Show(4), "", "fifth view"),
+    bind(Everywhere, &[Char('6')], Action::Show(5), "", "sixth view"),
+    bind(Everywhere, &[Char('7')], Action::Show(6), "", "seventh view"),
+    bind(Everywhere, &[Char('8')], Action::Show(7), "", "eighth view"),
+    bind(Everywhere, &[Char('9')], Action::Show(8), "", "ninth view"),
+    bind(Everywhere, &[Char('p')], Action::Pin, "pin", "pin the scenario: views show differences from it (again: unpin)"),
+    bind(Everywhere, &[Char('x')], Action::Swap, "", "exchange the pinned scenario and this one"),
+    bind(Everywhere, &[Char('u')], Action::Undo, "undo", "take the last change back"),
+    bind(Everywhere, &[Ctrl('r'), Char('U')], Action::Redo, "", "make it again"),
+    bind(Everywhere, &[Char('/')], Action::Ask(Asking::Filter), "filter", "show only rows that contain a text"),
+    bind(Everywhere, &[Char('s')], Action::Ask(Asking::Save), "save", "save the scenario as a configuration file"),
+    bind(Everywhere, &[Char('o')], Action::Ask(Asking::Load), "", "open a saved scenario"),
+    bind(Everywhere, &[Char('e')], Action::Ask(Asking::Export), "export", "export what is shown: .csv or .svg"),
+    bind(Everywhere, &[Char('c')], Action::Command, "command", "show and copy the command that gives the same answer"),
+    bind(Everywhere, &[Char('t')], Action::Theme, "", "next theme: dark, light, colour-blind, monochrome"),
+    bind(Everywhere, &[Escape], Action::Dismiss, "", "put a message or the filter away"),
+    bind(Everywhere, &[Char('q'), Ctrl('c')], Action::Quit, "quit", "quit"),
+];
+
+/// The rows that have a meaning now, those that win first.
+pub fn active(state: &State) -> impl Iterator<Item = &'static Binding> {
+    let name = state.view().name();
+    let scopes: Vec<Scope> = match (&state.prompt, state.help_from, state.situation.pane) {
+        (Some(_), _, _) => vec![Scope::Prompt],
+        (None, Some(_), _) => vec![Scope::Help],
+        (None, None, Pane::Knobs) => vec![Scope::Knobs, Scope::View(name), Scope::Everywhere],
+        (None, None, Pane::Answers) => vec![Scope::View(name), Scope::Views, Scope::Everywhere],
+    };
+    scopes.into_iter().flat_map(|scope| TABLE.iter().filter(move |binding| binding.scope == scope))
+}
+
+/// What a key does now.
+pub fn dispatch(state: &State, key: Key) -> Option<Action> {
+    let bound = active(state).find(|binding| binding.keys.contains(&key)).map(|binding| binding.action.clone());
+    match (bound, key) {
+        (Some(action), _) => Some(action),
+        (None, Key::Char(character)) if state.prompt.is_some() => Some(Action::Type(character)),
+        _ => None,
+    }
+}
+
+/// The names of a row's keys: `j/Down`.
+pub fn names(binding: &Binding) -> String {
+    binding.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" ")
+}

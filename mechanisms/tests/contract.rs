@@ -1,5 +1,6 @@
 //! What every mechanism must do, on every kind of program.
 
+use super::common;
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::simulate::{Sample, simulate};
@@ -10,11 +11,7 @@ use sim_core::workload::{Program, Workload};
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 60;
-    settings
+    common::settings(cores, connections, 60)
 }
 
 fn programs() -> Vec<Workload> {

@@ -1,5 +1,6 @@
 //! Known deviations (validation/DEVIATIONS.md) that are still there: each test fails when its gap closes, so that the list follows.
 
+use super::common;
 use cpu_model::Structure;
 use mechanisms::experiment::{Settings, ShadowSetting};
 use mechanisms::registry::Mechanism;
@@ -19,11 +20,7 @@ use std::collections::BTreeSet;
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 200;
-    settings
+    common::settings(cores, connections, 200)
 }
 
 fn calls(sample: &Sample, name: &str) -> u64 {

@@ -1,5 +1,6 @@
 //! The elevated shortcut: levels, true calls, probes, deferred work, depths.
 
+use super::common::{self, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::settings::{DeferredWork, Depth, ElevatedThreads, ElevatedVariant, KernelPreemption};
@@ -12,19 +13,11 @@ use sim_core::workload::Workload;
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 200;
-    settings
+    common::settings(cores, connections, 200)
 }
 
 fn run(workload: &Workload, settings: &Settings) -> Sample {
     simulate(workload, settings, Mechanism::ElevatedShortcut, 1).unwrap()
-}
-
-fn occurred(sample: &Sample, name: &str) -> u64 {
-    sample.occurrences.iter().filter(|(own, _)| *own == name).map(|(_, count)| count).sum()
 }
 
 fn calls(sample: &Sample) -> u64 {

@@ -1,11 +1,11 @@
 //! Exception-less calls through libflexsc: cancellation, throttling, calls without callback, synchronous calls, kernel cores.
 
+use super::common::{self, Journal, journal, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::settings::KernelCoreWait;
 use mechanisms::simulate::{Sample, assemble, simulate};
 use mechanisms::variants::Way;
-use os_model::action::Slot;
 use os_model::clients::Arrival;
 use os_model::stats::HAND_OVERS;
 use proptest::prelude::*;
@@ -17,10 +17,7 @@ use std::collections::BTreeMap;
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 300;
+    let mut settings = common::settings(cores, connections, 300);
     Way::from_name("exception-less:pages").unwrap().apply(&mut settings.mechanism);
     settings
 }
@@ -38,32 +35,10 @@ fn run(workload: &Workload, settings: &Settings) -> Sample {
     simulate(workload, settings, Mechanism::ExceptionLess, 1).unwrap()
 }
 
-fn occurred(sample: &Sample, what: &str) -> u64 {
-    sample.occurrences.iter().find(|row| row.0 == what).map_or(0, |row| row.1)
-}
-
-/// Handlers of requests in order of execution, over so many replies, and what the mechanism counted.
-fn journal(
-    workload: &Workload,
-    settings: &Settings,
-    replies: u64,
-) -> (BTreeMap<Slot, Vec<CallNumber>>, BTreeMap<&'static str, u64>) {
-    let (mut system, mut driver) = assemble(workload, settings, Mechanism::ExceptionLess, 1).unwrap();
-    system.stats.journal = Some(Vec::new());
-    system.run(driver.as_mut(), |stats| stats.replies >= replies).unwrap();
-    let mut by_slot: BTreeMap<Slot, Vec<CallNumber>> = BTreeMap::new();
-    for (slot, call) in system.stats.journal.take().unwrap() {
-        if slot != Slot::NONE {
-            by_slot.entry(slot).or_default().push(call);
-        }
-    }
-    (by_slot, system.stats.occurrences.iter().copied().collect())
-}
-
 /// Every request's calls are those of the recorded chain, once each and in order, again and again as slots are used again.
 fn assert_once_each(workload: &Workload, settings: &Settings, replies: u64) -> BTreeMap<&'static str, u64> {
     let chain: Vec<CallNumber> = workload.classes[0].chains[0].steps.iter().map(|step| step.call).collect();
-    let (by_slot, counts) = journal(workload, settings, replies);
+    let Journal { by_slot, occurrences: counts } = journal(workload, settings, Mechanism::ExceptionLess, replies);
     let mut requests = 0;
     for (slot, calls) in by_slot {
         for (index, call) in calls.iter().enumerate() {
@@ -115,7 +90,7 @@ fn both_outcomes_of_the_race_happen() {
         let mut settings = settings(2, 1);
         settings.clients.think_us = 480.0 - 20.0 + f64::from(tenths) / 10.0;
         settings.mechanism.exception_less.read_timeout_us = 500.0;
-        let (_, counts) = journal(&workload, &settings, 3);
+        let counts = journal(&workload, &settings, Mechanism::ExceptionLess, 3).occurrences;
         let late = counts.get("reads that waited too long").copied().unwrap_or(0);
         quiet += u64::from(late == 0);
         for (what, count) in counts {

@@ -1,10 +1,10 @@
 //! The forms of exception-less calls beside scanned pages: queues, a posted event loop, a non-blocking kernel, FlexSC-Threads.
 
+use super::common::{self, journal, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::settings::ExceptionLessVariant;
 use mechanisms::simulate::{Sample, assemble, simulate};
-use os_model::action::Slot;
 use os_model::clients::Arrival;
 use os_model::stats::Stats;
 use os_model::task::TaskKind;
@@ -12,17 +12,14 @@ use sim_core::block::Region;
 use sim_core::calls::CallNumber;
 use sim_core::stack::Domain;
 use sim_core::workload::{Program, Workload};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use traces::synthetic::{Shape, server};
 
 const VARIANTS: [ExceptionLessVariant; 4] =
     [ExceptionLessVariant::Queues, ExceptionLessVariant::Epoll, ExceptionLessVariant::NonBlocking, ExceptionLessVariant::Threads];
 
 fn settings(variant: ExceptionLessVariant, cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 300;
+    let mut settings = common::settings(cores, connections, 300);
     settings.mechanism.exception_less.variant = variant;
     settings
 }
@@ -31,26 +28,8 @@ fn run(workload: &Workload, settings: &Settings) -> Sample {
     simulate(workload, settings, Mechanism::ExceptionLess, 1).unwrap()
 }
 
-fn occurred(sample: &Sample, name: &str) -> u64 {
-    sample.occurrences.iter().find(|entry| entry.0 == name).map_or(0, |entry| entry.1)
-}
-
 fn per_reply(count: u64, sample: &Sample) -> f64 {
     count as f64 / sample.replies as f64
-}
-
-/// Handlers of every request in order of execution, until so many replies.
-fn journal(workload: &Workload, settings: &Settings, replies: u64) -> BTreeMap<Slot, Vec<CallNumber>> {
-    let (mut system, mut driver) = assemble(workload, settings, Mechanism::ExceptionLess, 1).unwrap();
-    system.stats.journal = Some(Vec::new());
-    system.run(driver.as_mut(), |stats| stats.replies >= replies).unwrap();
-    let mut by_slot: BTreeMap<Slot, Vec<CallNumber>> = BTreeMap::new();
-    for (slot, call) in system.stats.journal.take().unwrap() {
-        if slot != Slot::NONE {
-            by_slot.entry(slot).or_default().push(call);
-        }
-    }
-    by_slot
 }
 
 #[test]
@@ -59,7 +38,7 @@ fn every_call_is_executed_once_and_in_order_whatever_the_variant() {
     let expected = ["accept4", "read", "sendmsg", "close"];
     for variant in VARIANTS {
         for cores in [1, 3] {
-            let slots = journal(&workload, &settings(variant, cores, 12), 200);
+            let slots = journal(&workload, &settings(variant, cores, 12), Mechanism::ExceptionLess, 200).by_slot;
             assert!(slots.values().map(Vec::len).sum::<usize>() >= 700, "{variant:?}: few calls");
             for (slot, calls) in slots {
                 for (index, call) in calls.iter().enumerate() {
@@ -76,7 +55,7 @@ fn every_call_is_executed_once_and_in_order_whatever_the_variant() {
 fn user_threads_keep_program_order() {
     let sequential = server(Shape { program: Program::Sequential, ..Shape::default() });
     let program = ["openat", "read", "openat", "read", "close"];
-    let slots = journal(&sequential, &settings(ExceptionLessVariant::Threads, 1, 1), 20);
+    let slots = journal(&sequential, &settings(ExceptionLessVariant::Threads, 1, 1), Mechanism::ExceptionLess, 20).by_slot;
     for calls in slots.values() {
         for (index, call) in calls.iter().enumerate() {
             assert_eq!(call.name(), program[index % program.len()], "call {index}");

@@ -1,5 +1,6 @@
 //! In-kernel services written in WYKI, on the real bytes of requests.
 
+use super::common::{self, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::in_kernel::{Exchange, ServiceError, WykiService, choose};
 use mechanisms::registry::Mechanism;
@@ -38,10 +39,7 @@ fn memcached() -> &'static Workload {
 }
 
 fn settings(requests: u64) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.connections = 16;
-    settings.run.requests = requests;
-    settings
+    common::settings(1, 16, requests)
 }
 
 fn with_source(source: &str) -> Settings {
@@ -49,10 +47,6 @@ fn with_source(source: &str) -> Settings {
     settings.mechanism.in_kernel_dsl.service = "test.wyki".into();
     settings.mechanism.in_kernel_dsl.source = source.into();
     settings
-}
-
-fn occurrence(sample: &Sample, name: &str) -> u64 {
-    sample.occurrences.iter().find(|entry| entry.0 == name).map_or(0, |entry| entry.1)
 }
 
 /// Everything that the service saw and did until so many replies were received.
@@ -137,11 +131,11 @@ fn malformed_messages_harm_nobody() {
         settings.mechanism.in_kernel_dsl.malformed_permille = 200;
         let sample = simulate(&workload, &settings, Mechanism::InKernelDsl, 1).unwrap();
         assert!(sample.replies >= 300, "{name}");
-        assert!(occurrence(&sample, "malformed messages") > 20, "{name}: {:?}", sample.occurrences);
-        assert_eq!(occurrence(&sample, "requests given up"), 0, "{name}: a retry is well-formed");
-        assert!(occurrence(&sample, "hits") > 100, "{name}: {:?}", sample.occurrences);
+        assert!(occurred(&sample, "malformed messages") > 20, "{name}: {:?}", sample.occurrences);
+        assert_eq!(occurred(&sample, "requests given up"), 0, "{name}: a retry is well-formed");
+        assert!(occurred(&sample, "hits") > 100, "{name}: {:?}", sample.occurrences);
         if name == "memcached" {
-            assert!(occurrence(&sample, "messages that came in pieces") > 0, "{:?}", sample.occurrences);
+            assert!(occurred(&sample, "messages that came in pieces") > 0, "{:?}", sample.occurrences);
             check_against_map(&workload, &exchanges(&workload, &settings, 2000), true);
         }
     }
@@ -172,8 +166,8 @@ fn keys_over_the_tables_bound_go_up() {
     let small = with_source(SMALL_TABLE);
     let sample = simulate(memcached(), &small, Mechanism::InKernelDsl, 1).unwrap();
     let whole = simulate(memcached(), &settings(200), Mechanism::InKernelDsl, 1).unwrap();
-    assert_eq!(occurrence(&whole, "misses"), 0);
-    assert!(occurrence(&sample, "misses") > 5 * occurrence(&sample, "hits"), "{:?}", sample.occurrences);
+    assert_eq!(occurred(&whole, "misses"), 0);
+    assert!(occurred(&sample, "misses") > 5 * occurred(&sample, "hits"), "{:?}", sample.occurrences);
     check_against_small_table(&exchanges(memcached(), &small, 1500));
 }
 
@@ -192,7 +186,7 @@ fn a_service_that_answers_nothing_stops_nobody() {
     settings.run.requests = 60;
     for workload in [server(Shape::default()), server(Shape { connection_per_request: true, ..Shape::default() })] {
         let sample = simulate(&workload, &settings, Mechanism::InKernelDsl, 1).unwrap();
-        assert!(occurrence(&sample, "requests given up") >= 40, "{:?}", sample.occurrences);
+        assert!(occurred(&sample, "requests given up") >= 40, "{:?}", sample.occurrences);
         assert_eq!(sample.calls.iter().sum::<u64>(), 0, "nobody executed a call");
     }
 }
@@ -211,7 +205,7 @@ fn a_service_that_passes_everything_up_leaves_the_program_its_work() {
         let up = simulate(&workload, &settings, Mechanism::InKernelDsl, 1).unwrap();
         let sync = simulate(&workload, &settings, Mechanism::Sync, 1).unwrap();
         let per = |sample: &Sample, of: u64| of as f64 / sample.replies as f64;
-        assert!(occurrence(&up, "sent up to user space") > 150);
+        assert!(occurred(&up, "sent up to user space") > 150);
         assert!(per(&up, up.call_crossings) > 0.9 * per(&sync, sync.call_crossings), "the program makes its calls");
         let instructions = |sample: &Sample| per(sample, sample.counters.mode(Mode::User).instructions);
         assert!((instructions(&up) / instructions(&sync) - 1.0).abs() < 0.1, "{} and {}", instructions(&up), instructions(&sync));

@@ -1,9 +1,10 @@
 //! Invariants that hold between mechanisms, and known deviations that are still there.
 
+use super::common;
 use mechanisms::experiment::{Settings, ShadowSetting};
 use mechanisms::registry::{ALL, Mechanism};
 use mechanisms::settings::Depth;
-use mechanisms::simulate::{assemble, simulate};
+use mechanisms::simulate::simulate;
 use os_model::action::Slot;
 use os_model::clients::ClientKind;
 use sim_core::calls::CallNumber;
@@ -14,27 +15,13 @@ use std::collections::BTreeMap;
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 200;
-    settings
+    common::settings(cores, connections, 200)
 }
 
 /// Every handler of every request, in order of execution, over a run of 150 replies.
 fn journal(workload: &Workload, mechanism: Mechanism, cores: u32) -> BTreeMap<Slot, Vec<CallNumber>> {
-    let settings = settings(cores, 12);
-    let (mut system, mut driver) = assemble(workload, &settings, mechanism, 1).unwrap();
-    system.stats.journal = Some(Vec::new());
     let replies = if workload.program == Program::Sequential { 20 } else { 150 };
-    system.run(driver.as_mut(), |stats| stats.replies >= replies).unwrap();
-    let mut by_slot: BTreeMap<Slot, Vec<CallNumber>> = BTreeMap::new();
-    for (slot, call) in system.stats.journal.take().unwrap() {
-        if slot != Slot::NONE {
-            by_slot.entry(slot).or_default().push(call);
-        }
-    }
-    by_slot
+    common::journal(workload, &settings(cores, 12), mechanism, replies).by_slot
 }
 
 /// Invariant 2: each call of a request is executed exactly once and after what it depends on, whatever the mechanism. A slot is used by

@@ -1,8 +1,9 @@
 //! io_uring: rings, polls, polling threads, workers, links.
 
+use super::common::{self, journal, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::settings::{Punted, TaskRun};
-use mechanisms::simulate::{Sample, assemble, simulate};
+use mechanisms::simulate::{Sample, simulate};
 use mechanisms::variants::Way;
 use os_model::action::Slot;
 use os_model::stats::BatchLimit;
@@ -19,10 +20,7 @@ const WAYS: [&str; 4] = [
 ];
 
 fn settings(way: &str, cores: u32, connections: u32) -> (Settings, Way) {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 150;
+    let mut settings = common::settings(cores, connections, 150);
     let way = Way::from_name(way).unwrap();
     way.apply(&mut settings.mechanism);
     (settings, way)
@@ -30,24 +28,6 @@ fn settings(way: &str, cores: u32, connections: u32) -> (Settings, Way) {
 
 fn run(workload: &Workload, settings: &Settings, way: Way) -> Sample {
     simulate(workload, settings, way.mechanism, 1).unwrap_or_else(|error| panic!("{}: {error}", way.name()))
-}
-
-fn occurred(sample: &Sample, what: &str) -> u64 {
-    sample.occurrences.iter().find(|(name, _)| *name == what).map_or(0, |(_, count)| *count)
-}
-
-/// Every handler of every request, in order of execution.
-fn journal(workload: &Workload, settings: &Settings, way: Way, replies: u64) -> BTreeMap<Slot, Vec<&'static str>> {
-    let (mut system, mut driver) = assemble(workload, settings, way.mechanism, 1).unwrap();
-    system.stats.journal = Some(Vec::new());
-    system.run(driver.as_mut(), |stats| stats.replies >= replies).unwrap();
-    let mut by_slot: BTreeMap<Slot, Vec<&str>> = BTreeMap::new();
-    for (slot, call) in system.stats.journal.take().unwrap() {
-        if slot != Slot::NONE {
-            by_slot.entry(slot).or_default().push(call.name());
-        }
-    }
-    by_slot
 }
 
 fn per_request(shape: Shape) -> Workload {
@@ -84,14 +64,14 @@ fn every_call_executes_once_and_in_order() {
         for cores in [1, 3] {
             let (mut settings, way) = settings(way, cores, 12);
             let expected = ["accept4", "read", "sendmsg", "close"];
-            let plain = journal(&per_request(short), &settings, way, 120);
+            let plain = journal(&per_request(short), &settings, way.mechanism, 120).names();
             assert_in_order(plain, &expected, &way.name());
             settings.mechanism.io_uring.links = false;
-            let unlinked = journal(&per_request(short), &settings, way, 120);
+            let unlinked = journal(&per_request(short), &settings, way.mechanism, 120).names();
             assert_in_order(unlinked, &expected, &format!("{} without links", way.name()));
             settings.mechanism.io_uring.multishot_accept = true;
             settings.mechanism.io_uring.task_run = TaskRun::Interrupt;
-            let multishot = journal(&per_request(short), &settings, way, 120);
+            let multishot = journal(&per_request(short), &settings, way.mechanism, 120).names();
             assert_in_order(multishot, &expected, &format!("{}, multishot, interrupts", way.name()));
         }
     }
@@ -103,7 +83,7 @@ fn a_receive_that_stays_armed_serves_all_requests_of_its_connection() {
     let workload = server(Shape::default());
     let single = run(&workload, &settings, way);
     settings.mechanism.io_uring.multishot_receive = true;
-    assert_in_order(journal(&workload, &settings, way, 120), &["read", "sendmsg"], "multishot receive");
+    assert_in_order(journal(&workload, &settings, way.mechanism, 120).names(), &["read", "sendmsg"], "multishot receive");
     let multishot = run(&workload, &settings, way);
     let arms = |sample: &Sample| occurred(sample, "armed polls") as f64 / sample.replies as f64;
     assert!(arms(&single) > 0.5, "{}", arms(&single));
@@ -164,7 +144,7 @@ fn calls_for_storage_go_to_workers_and_come_back() {
         let half = run(&workload, &settings, way);
         let handed = occurred(&half, "calls handed to workers") as f64 / half.replies as f64;
         assert!((1.0..=3.0).contains(&handed), "{}: every other one, {handed} handed over", way.name());
-        for names in journal(&workload, &settings, way, 10).into_values() {
+        for names in journal(&workload, &settings, way.mechanism, 10).names().into_values() {
             for one in names.chunks(5).filter(|one| one.len() == 5) {
                 let first = |name: &str| one.iter().position(|call| *call == name).unwrap();
                 assert!(first("openat") < first("read") && first("read") < first("close"), "{}: {one:?}", way.name());

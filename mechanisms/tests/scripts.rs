@@ -1,9 +1,10 @@
 //! Batched scripts: real Lua against the simulated kernel.
 
+use super::common::{self, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::settings::BatchedScriptVariant;
-use mechanisms::simulate::{Sample, assemble, simulate};
+use mechanisms::simulate::{Sample, simulate};
 use os_model::action::Slot;
 use sim_core::calls::CallNumber;
 use sim_core::workload::{Program, Workload};
@@ -12,9 +13,7 @@ use traces::bundled;
 use traces::synthetic::{Shape, server};
 
 fn settings(source: &str) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.connections = 16;
-    settings.run.requests = 120;
+    let mut settings = common::settings(1, 16, 120);
     if !source.is_empty() {
         settings.mechanism.batched_script.script = "test.lua".into();
         settings.mechanism.batched_script.source = source.into();
@@ -24,10 +23,6 @@ fn settings(source: &str) -> Settings {
 
 fn run(workload: &Workload, source: &str) -> Sample {
     simulate(workload, &settings(source), Mechanism::BatchedScript, 1).unwrap()
-}
-
-fn occurred(sample: &Sample, what: &str) -> u64 {
-    sample.occurrences.iter().find(|entry| entry.0 == what).map_or(0, |entry| entry.1)
 }
 
 fn calls_per_reply(sample: &Sample, name: &str) -> f64 {
@@ -40,17 +35,7 @@ fn per_reply(sample: &Sample) -> f64 {
 
 /// Calls of each request in order, over 100 replies.
 fn journal(workload: &Workload, source: &str) -> BTreeMap<Slot, Vec<&'static str>> {
-    let settings = settings(source);
-    let (mut system, mut driver) = assemble(workload, &settings, Mechanism::BatchedScript, 1).unwrap();
-    system.stats.journal = Some(Vec::new());
-    system.run(driver.as_mut(), |stats| stats.replies >= 100).unwrap();
-    let mut by_slot: BTreeMap<Slot, Vec<&'static str>> = BTreeMap::new();
-    for (slot, call) in system.stats.journal.take().unwrap() {
-        if slot != Slot::NONE {
-            by_slot.entry(slot).or_default().push(call.name());
-        }
-    }
-    by_slot
+    common::journal(workload, &settings(source), Mechanism::BatchedScript, 100).names()
 }
 
 fn assert_each_call_once(workload: &Workload, source: &str, expected: &[&str]) {

@@ -2,6 +2,7 @@
 
 mod captured;
 mod close_up;
+mod common;
 mod contract;
 mod deviations;
 mod elevated;

@@ -1,5 +1,6 @@
 //! Synchronous calls: ways of asking for readiness, threads, shared listening sockets.
 
+use super::common::{self, occurred};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::Mechanism;
 use mechanisms::settings::SyncVariant;
@@ -11,20 +12,13 @@ use sim_core::workload::{Program, Workload};
 use traces::synthetic::{Shape, server};
 
 fn settings(cores: u32, connections: u32, variant: SyncVariant) -> Settings {
-    let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
-    settings.run.cores = cores;
-    settings.run.connections = connections;
-    settings.run.requests = 200;
+    let mut settings = common::settings(cores, connections, 200);
     settings.mechanism.sync.variant = variant;
     settings
 }
 
 fn run(workload: &Workload, settings: &Settings) -> Sample {
     simulate(workload, settings, Mechanism::Sync, 1).unwrap()
-}
-
-fn occurred(sample: &Sample, name: &str) -> u64 {
-    sample.occurrences.iter().filter(|(own, _)| *own == name).map(|(_, count)| count).sum()
 }
 
 fn per_reply(sample: &Sample, call: CallNumber) -> f64 {

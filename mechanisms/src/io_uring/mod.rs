@@ -5,6 +5,7 @@
 //! (`RingBlocks`). See docs/mechanisms/io-uring.md.
 
 mod kernel;
+pub(crate) mod operations;
 mod poll_thread;
 mod readiness;
 mod ring;

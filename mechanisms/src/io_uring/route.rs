@@ -1,5 +1,6 @@
 //! Which calls a ring can take, and what stands around each in the kernel.
 
+use super::operations;
 use crate::settings::{IoUringSettings, Punted};
 use os_model::calls::Part;
 use os_model::system::System;
@@ -33,73 +34,6 @@ pub(super) enum Operation {
     Other,
 }
 
-/// Calls with an operation of Linux 6.1 (include/uapi/linux/io_uring.h) or a close relative; calls that return a number are
-/// IORING_OP_NOP. Not there: `sendfile` (a splice through a pipe, always by workers), socket options, `fcntl`, `ioctl`, memory and
-/// process calls.
-const OPERATIONS: &[&str] = &[
-    "read",
-    "pread64",
-    "readv",
-    "preadv",
-    "preadv2",
-    "write",
-    "pwrite64",
-    "writev",
-    "pwritev",
-    "pwritev2",
-    "recvfrom",
-    "recvmsg",
-    "recvmmsg",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "accept",
-    "accept4",
-    "connect",
-    "socket",
-    "shutdown",
-    "open",
-    "openat",
-    "openat2",
-    "close",
-    "stat",
-    "fstat",
-    "lstat",
-    "newfstatat",
-    "statx",
-    "fsync",
-    "fdatasync",
-    "sync_file_range",
-    "fallocate",
-    "fadvise64",
-    "madvise",
-    "splice",
-    "tee",
-    "rename",
-    "renameat",
-    "renameat2",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-    "mkdirat",
-    "symlink",
-    "symlinkat",
-    "link",
-    "linkat",
-    "getxattr",
-    "fgetxattr",
-    "setxattr",
-    "fsetxattr",
-    "poll",
-    "getpid",
-    "getppid",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "gettid",
-];
-
 /// How the port issues a step's call.
 pub(super) fn route(step: &Step, settings: &IoUringSettings) -> Route {
     let name = step.call.name();
@@ -107,7 +41,7 @@ pub(super) fn route(step: &Step, settings: &IoUringSettings) -> Route {
         return Route::Dropped;
     }
     let waits = matches!(step.effect, Effect::Receive | Effect::Accept);
-    if !waits && !OPERATIONS.contains(&name) {
+    if !waits && !operations::exists(name) {
         return Route::Direct;
     }
     let on_socket = matches!(step.object, Object::Stream | Object::Datagram | Object::Listener);

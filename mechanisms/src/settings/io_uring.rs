@@ -1,5 +1,6 @@
 //! Settings of io_uring, in all variants that use it.
 
+use crate::io_uring::operations::PUNTED;
 use serde::{Deserialize, Serialize};
 
 /// When the program runs the task work of polls that fired.
@@ -80,40 +81,6 @@ pub struct IoUringSettings {
 
 impl Default for IoUringSettings {
     fn default() -> Self {
-        let calls = [
-            "stat",
-            "fstat",
-            "lstat",
-            "newfstatat",
-            "statx",
-            "fsync",
-            "fdatasync",
-            "sync_file_range",
-            "fallocate",
-            "fadvise64",
-            "write",
-            "pwrite64",
-            "writev",
-            "pwritev",
-            "pwritev2",
-            "splice",
-            "tee",
-            "rename",
-            "renameat",
-            "renameat2",
-            "unlink",
-            "unlinkat",
-            "mkdir",
-            "mkdirat",
-            "symlink",
-            "symlinkat",
-            "link",
-            "linkat",
-            "getxattr",
-            "fgetxattr",
-            "setxattr",
-            "fsetxattr",
-        ];
         IoUringSettings {
             entries: 256,
             links: true,
@@ -126,7 +93,7 @@ impl Default for IoUringSettings {
             multishot_accept: false,
             multishot_receive: false,
             punted: Punted::default(),
-            worker_calls: calls.iter().map(|call| (*call).to_owned()).collect(),
+            worker_calls: PUNTED.iter().map(|call| (*call).to_owned()).collect(),
             storage_permille: 0,
             workers_max: 0,
             prepare_instructions: 22,

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 /// Which crates of the workspace each may depend on (also in tests and build scripts). The order of the rows is the order of the rooms.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("sim-core", &[]),
+    ("host", &["sim-core"]),
     ("wyki", &[]),
     ("cpu-model", &["sim-core"]),
     ("os-model", &["sim-core", "cpu-model"]),
     ("script", &["sim-core"]),
     ("traces", &["sim-core"]),
     ("mechanisms", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces"]),
-    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms"]),
-    ("tui", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "validation"]),
+    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "host"]),
+    ("tui", &["sim-core", "host", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "validation"]),
 ];
 
 fn workspace() -> PathBuf {

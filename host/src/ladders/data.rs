@@ -1,0 +1,77 @@
+//! Data caches: latency of a dependent load by the size of what is gone over.
+
+use super::{Bench, steps};
+use crate::chase::{Chase, at_random, by_page};
+use crate::error::HostError;
+use crate::memory::{Pages, Region};
+use crate::series::{Label, Series};
+use sim_core::seed::SeedTree;
+
+/// Latency over huge pages, lines in random order inside pages, pages in random order: caches alone.
+pub const HUGE_PAGES: &str = "data.huge_pages";
+/// The same over 4 KiB pages: 64 loads share a translation.
+pub const SMALL_PAGES: &str = "data.small_pages";
+/// Over 4 KiB pages, all lines in random order: each load may also miss the TLB.
+pub const SMALL_PAGES_RANDOM: &str = "data.small_pages_random";
+
+const LEAST_BYTES: u64 = 4 << 10;
+const STEPS_PER_DOUBLING: u32 = 4;
+/// Beyond this only every doubling is looked at: there is no cache that a core has to itself.
+const FINE_BYTES: u64 = 4 << 20;
+/// Loads of one short run at least: thousands of cycles even from the first level, so that the clock's step does not count.
+const LOADS_LEAST: u64 = 8192;
+/// At most, for what lies far out: a random part of a large circle says the same as all of it.
+const LOADS_MOST: u64 = 1 << 16;
+
+/// Sizes of the ladder.
+pub fn sizes(most: usize) -> Vec<u64> {
+    let mut sizes = steps(LEAST_BYTES, (most as u64).min(FINE_BYTES), STEPS_PER_DOUBLING, 1 << 10);
+    sizes.extend(steps(2 * FINE_BYTES, most as u64, 1, 1 << 10));
+    sizes
+}
+
+/// Measures all three orders.
+///
+/// # Errors
+/// No memory, or interrupted.
+pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
+    type Order = fn(usize, SeedTree) -> Vec<usize>;
+    let ladders: [(&str, Pages, Order); 3] =
+        [(HUGE_PAGES, Pages::Huge, by_page), (SMALL_PAGES, Pages::Small, by_page), (SMALL_PAGES_RANDOM, Pages::Small, at_random)];
+    let sizes = sizes(bench.effort.data_bytes_most);
+    let ladder = |(name, pages, order): (&str, Pages, Order)| {
+        let label = Label { name, axis: "bytes", unit: "cycles" };
+        bench.series(label, &sizes, |bytes, seed| latency(bench, bytes as usize, pages, order, seed))
+    };
+    ladders.into_iter().map(ladder).collect()
+}
+
+/// Cycles of a load. New memory each time: how its frames fall into the sets of a cache is part of the spread.
+fn latency(
+    bench: &Bench,
+    bytes: usize,
+    pages: Pages,
+    order: fn(usize, SeedTree) -> Vec<usize>,
+    seed: SeedTree,
+) -> Result<f64, HostError> {
+    let mut region = Region::new(bytes, pages)?;
+    region.touch();
+    let chase = Chase::new(&mut region, &order(bytes, seed));
+    let loads = chase.lines().clamp(LOADS_LEAST, LOADS_MOST);
+    // What linking has left in the caches is not what going round leaves.
+    chase.follow(loads);
+    Ok(bench.quietest(loads, || chase.follow(loads)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_fine_where_private_caches_end() {
+        let sizes = sizes(256 << 20);
+        assert!([32, 48, 512, 1024, 1280, 2048, 4096].iter().all(|kib| sizes.contains(&(kib << 10))), "{sizes:?}");
+        assert_eq!((sizes[0], *sizes.last().unwrap()), (4 << 10, 256 << 20));
+        assert!(sizes.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}

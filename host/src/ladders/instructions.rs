@@ -1,0 +1,53 @@
+//! Instruction cache, branch targets and instruction TLB: chains of jumps in random order, with different room between the jumps. A knee
+//! that comes at the same number of jumps whatever the room is a branch structure's; one at the same number of bytes is a cache's.
+
+use super::{Bench, steps};
+use crate::code::Code;
+use crate::error::HostError;
+use crate::memory::SMALL_PAGE_BYTES;
+use crate::series::{Label, Series};
+use rand::seq::SliceRandom;
+use sim_core::seed::SeedTree;
+
+/// A jump in each line of 64 bytes.
+pub const EACH_LINE: &str = "instructions.jump_each_64_bytes";
+/// A jump every 16 bytes.
+pub const DENSE: &str = "instructions.jump_each_16_bytes";
+/// A jump in each page of 4 KiB.
+pub const EACH_PAGE: &str = "instructions.jump_each_page";
+
+const JUMPS_LEAST: u64 = 32;
+const STEPS_PER_DOUBLING: u32 = 4;
+/// A jump a page needs a page each: 2048 pages are beyond all first-level instruction TLBs.
+const PAGES_MOST: u64 = 2048;
+const JUMPS_OF_A_RUN: u64 = 16 << 10;
+
+/// Measures all three.
+///
+/// # Errors
+/// Code may not be made, or interrupted.
+pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
+    let most = bench.effort.jumps_most;
+    let ladders: [(&str, u64, fn(u64) -> usize); 3] = [
+        (EACH_LINE, most, |slot| slot as usize * 64),
+        (DENSE, most, |slot| slot as usize * 16),
+        // the place in the page goes round, so that the jumps spread over all cache sets
+        (EACH_PAGE, most.min(PAGES_MOST), |slot| slot as usize * SMALL_PAGE_BYTES + slot as usize % 64 * 64),
+    ];
+    let ladder = |(name, most, place): (&str, u64, fn(u64) -> usize)| {
+        let label = Label { name, axis: "jumps", unit: "cycles" };
+        let jumps = steps(JUMPS_LEAST, most, STEPS_PER_DOUBLING, 1);
+        bench.series(label, &jumps, |jumps, seed| per_jump(bench, jumps, place, seed))
+    };
+    ladders.into_iter().map(ladder).collect()
+}
+
+fn per_jump(bench: &Bench, jumps: u64, place: fn(u64) -> usize, seed: SeedTree) -> Result<f64, HostError> {
+    let mut offsets: Vec<usize> = (0..jumps).map(place).collect();
+    offsets.shuffle(&mut seed.rng());
+    let code = Code::jump_chain(&offsets)?;
+    let laps = JUMPS_OF_A_RUN.div_ceil(jumps);
+    // twice: once for the caches, once for the predictor that learns from what it missed
+    code.run(2 * laps);
+    Ok(bench.quietest(laps * jumps, || code.run(laps)))
+}

@@ -13,8 +13,8 @@ const UNROLLED: u64 = 16;
 #[derive(Debug)]
 pub struct Chase<'a> {
     first: usize,
-    /// The addresses are followed only while their memory is there.
-    region: &'a Region,
+    /// The addresses are followed only while their memory is there, and nobody else writes to it.
+    _region: &'a Region,
     /// Lines on the circle.
     lines: u64,
 }
@@ -27,7 +27,7 @@ impl<'a> Chase<'a> {
         for (offset, next) in offsets.iter().zip(following) {
             region.write(*offset, base + next);
         }
-        Chase { first: base + offsets.first().copied().unwrap_or(0), region, lines: offsets.len() as u64 }
+        Chase { first: base + offsets.first().copied().unwrap_or(0), _region: region, lines: offsets.len() as u64 }
     }
 
     /// Follows at least so many links from the beginning of the circle; gives back how many.
@@ -39,7 +39,6 @@ impl<'a> Chase<'a> {
         let mut at = self.first;
         for _ in 0..turns {
             for _ in 0..UNROLLED {
-                debug_assert!(at.wrapping_sub(self.region.address()) < self.region.bytes());
                 // SAFETY: `new` has written into each line of the circle the address of another line of it, in the same region, which is
                 // borrowed for as long as the circle lives, so that nobody has written since.
                 at = unsafe { (at as *const usize).read_volatile() };

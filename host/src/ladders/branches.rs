@@ -3,11 +3,9 @@
 use super::Bench;
 use crate::branch::follow;
 use crate::error::HostError;
+pub use crate::names::branches::TURNS;
 use crate::series::{Label, Series};
 use rand::Rng;
-
-/// Cycles per turn; on the axis 0 for the same direction always, 1 for random directions.
-pub const TURNS: &str = "branches.turn";
 
 /// Directions: too many for any predictor to remember them.
 const DIRECTIONS: usize = 256 << 10;

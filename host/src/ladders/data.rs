@@ -4,15 +4,9 @@ use super::{Bench, steps};
 use crate::chase::{Chase, at_random, by_page};
 use crate::error::HostError;
 use crate::memory::{Pages, Region};
+pub use crate::names::data::{HUGE_PAGES, SMALL_PAGES, SMALL_PAGES_RANDOM};
 use crate::series::{Label, Series};
 use sim_core::seed::SeedTree;
-
-/// Latency over huge pages, lines in random order inside pages, pages in random order: caches alone.
-pub const HUGE_PAGES: &str = "data.huge_pages";
-/// The same over 4 KiB pages: 64 loads share a translation.
-pub const SMALL_PAGES: &str = "data.small_pages";
-/// Over 4 KiB pages, all lines in random order: each load may also miss the TLB.
-pub const SMALL_PAGES_RANDOM: &str = "data.small_pages_random";
 
 const LEAST_BYTES: u64 = 4 << 10;
 const STEPS_PER_DOUBLING: u32 = 4;

@@ -5,16 +5,10 @@ use super::{Bench, steps};
 use crate::code::Code;
 use crate::error::HostError;
 use crate::memory::SMALL_PAGE_BYTES;
+pub use crate::names::instructions::{DENSE, EACH_LINE, EACH_PAGE};
 use crate::series::{Label, Series};
 use rand::seq::SliceRandom;
 use sim_core::seed::SeedTree;
-
-/// A jump in each line of 64 bytes.
-pub const EACH_LINE: &str = "instructions.jump_each_64_bytes";
-/// A jump every 16 bytes.
-pub const DENSE: &str = "instructions.jump_each_16_bytes";
-/// A jump in each page of 4 KiB.
-pub const EACH_PAGE: &str = "instructions.jump_each_page";
 
 const JUMPS_LEAST: u64 = 32;
 const STEPS_PER_DOUBLING: u32 = 4;
@@ -22,19 +16,22 @@ const STEPS_PER_DOUBLING: u32 = 4;
 const PAGES_MOST: u64 = 2048;
 const JUMPS_OF_A_RUN: u64 = 16 << 10;
 
+/// Where the jump of a slot stands.
+type Place = fn(u64) -> usize;
+
 /// Measures all three.
 ///
 /// # Errors
 /// Code may not be made, or interrupted.
 pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
     let most = bench.effort.jumps_most;
-    let ladders: [(&str, u64, fn(u64) -> usize); 3] = [
+    let ladders: [(&str, u64, Place); 3] = [
         (EACH_LINE, most, |slot| slot as usize * 64),
         (DENSE, most, |slot| slot as usize * 16),
         // the place in the page goes round, so that the jumps spread over all cache sets
         (EACH_PAGE, most.min(PAGES_MOST), |slot| slot as usize * SMALL_PAGE_BYTES + slot as usize % 64 * 64),
     ];
-    let ladder = |(name, most, place): (&str, u64, fn(u64) -> usize)| {
+    let ladder = |(name, most, place): (&str, u64, Place)| {
         let label = Label { name, axis: "jumps", unit: "cycles" };
         let jumps = steps(JUMPS_LEAST, most, STEPS_PER_DOUBLING, 1);
         bench.series(label, &jumps, |jumps, seed| per_jump(bench, jumps, place, seed))
@@ -42,7 +39,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
     ladders.into_iter().map(ladder).collect()
 }
 
-fn per_jump(bench: &Bench, jumps: u64, place: fn(u64) -> usize, seed: SeedTree) -> Result<f64, HostError> {
+fn per_jump(bench: &Bench, jumps: u64, place: Place, seed: SeedTree) -> Result<f64, HostError> {
     let mut offsets: Vec<usize> = (0..jumps).map(place).collect();
     offsets.shuffle(&mut seed.rng());
     let code = Code::jump_chain(&offsets)?;

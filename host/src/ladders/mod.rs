@@ -4,43 +4,23 @@
 //! of a ladder are measured in turn, repetition by repetition.
 
 pub mod branches;
+pub mod call_costs;
+pub mod calls;
 pub mod data;
+pub mod faults;
 pub mod instructions;
 pub mod null_call;
+pub mod switches;
 pub mod transfer;
 pub mod translation;
 
 use crate::core_clock::CoreClock;
+use crate::effort::Effort;
 use crate::error::HostError;
 use crate::series::{Label, Series};
 use sim_core::seed::SeedTree;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// How long to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Effort {
-    /// Repetitions of each point.
-    pub repetitions: u32,
-    /// Short runs of each sample, the quietest of which counts.
-    pub batches: u32,
-    /// Largest memory of the data ladders.
-    pub data_bytes_most: usize,
-    /// Most pages of the translation ladders.
-    pub pages_most: u64,
-    /// Most jumps of the instruction ladders.
-    pub jumps_most: u64,
-}
-
-impl Effort {
-    /// What a description rests on.
-    pub const FULL: Effort =
-        Effort { repetitions: 9, batches: 7, data_bytes_most: 256 << 20, pages_most: 8192, jumps_most: 64 << 10 };
-    /// A first look: fewer repetitions, and memory only as far as it is needed to leave the second level.
-    pub const QUICK: Effort =
-        Effort { repetitions: 5, batches: 4, data_bytes_most: 64 << 20, pages_most: 8192, jumps_most: 64 << 10 };
-    /// Enough to see that everything runs.
-    pub const LEAST: Effort = Effort { repetitions: 2, batches: 1, data_bytes_most: 64 << 10, pages_most: 32, jumps_most: 128 };
-}
 
 /// What every ladder needs.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +35,10 @@ pub struct Bench<'a> {
     pub processor: usize,
     /// Another one, for what takes two.
     pub other_processor: Option<usize>,
+    /// Files that are measured are made here.
+    pub folder: &'a Path,
+    /// Bytes that fill all caches which a core has to itself.
+    pub sweep_bytes: usize,
     /// Set when the measurement is to end.
     pub cancel: &'a AtomicBool,
 }
@@ -80,6 +64,25 @@ impl Bench<'_> {
     /// Cycles per operation in the quietest of the batches.
     pub fn quietest<R>(&self, operations: u64, work: impl FnMut() -> R) -> f64 {
         self.core.quietest(operations, self.effort.batches, work)
+    }
+
+    /// The same of `work` on something made anew for each batch, outside the time.
+    ///
+    /// # Errors
+    /// It can't be made.
+    pub fn quietest_of<S>(
+        &self,
+        operations: u64,
+        mut make: impl FnMut() -> Result<S, HostError>,
+        mut work: impl FnMut(&mut S),
+    ) -> Result<f64, HostError> {
+        let cycles_per_tick = self.core.cycles_per_tick();
+        let mut least = f64::INFINITY;
+        for _ in 0..self.effort.batches.max(1) {
+            let mut subject = make()?;
+            least = least.min(self.core.timed(|| work(&mut subject)));
+        }
+        Ok(least * cycles_per_tick / operations.max(1) as f64)
     }
 
     /// # Errors
@@ -124,11 +127,23 @@ mod tests {
     fn small(measure: fn(&Bench) -> Result<Vec<Series>, HostError>) -> Vec<Series> {
         let allowed = allowed().unwrap();
         let _pinned = Pinned::to(allowed[0]).unwrap();
-        let core = CoreClock { clock: Clock::find() };
+        let folder = std::env::temp_dir();
         let never = AtomicBool::new(false);
-        let seeds = SeedTree::new(1);
-        let other_processor = allowed.get(1).copied();
-        measure(&Bench { core, effort: Effort::LEAST, seeds, processor: allowed[0], other_processor, cancel: &never }).unwrap()
+        let bench = Bench { processor: allowed[0], other_processor: allowed.get(1).copied(), ..bench(&folder, &never) };
+        measure(&bench).unwrap()
+    }
+
+    fn bench<'a>(folder: &'a Path, cancel: &'a AtomicBool) -> Bench<'a> {
+        Bench {
+            core: CoreClock { clock: Clock::find() },
+            effort: Effort::LEAST,
+            seeds: SeedTree::new(1),
+            processor: 0,
+            other_processor: None,
+            folder,
+            sweep_bytes: 64 << 10,
+            cancel,
+        }
     }
 
     fn check(series: &[Series], names: &[&str]) {
@@ -151,11 +166,29 @@ mod tests {
     }
 
     #[test]
+    fn ladders_of_the_kernel_are_complete() {
+        let names = [null_call::NO_CALL, null_call::INVALID_NUMBER, null_call::GETUID_CALL, null_call::GETPPID_CALL];
+        check(&small(null_call::measure), &names);
+        check(&small(faults::measure), &[faults::ANONYMOUS, faults::FILE]);
+        check(&small(switches::measure), &[switches::PIPE, switches::FUTEX, switches::PIPE_ALONE]);
+        let calls = small(call_costs::measure);
+        check(&calls, &calls.iter().map(|series| series.name.as_str()).collect::<Vec<_>>());
+        assert!(calls.iter().all(|series| series.points.len() == 2 && series.name.starts_with(call_costs::PREFIX)));
+    }
+
+    /// Needs two processors; with one the ladder says so.
+    #[test]
+    fn lines_go_between_two_processors() {
+        if allowed().unwrap().len() > 1 {
+            check(&small(transfer::measure), &[transfer::ONE_WAY]);
+        }
+    }
+
+    #[test]
     fn an_interruption_ends_a_ladder() {
-        let core = CoreClock { clock: Clock::find() };
         let cancel = AtomicBool::new(true);
-        let seeds = SeedTree::new(1);
-        let bench = Bench { core, effort: Effort::LEAST, seeds, processor: 0, other_processor: None, cancel: &cancel };
+        let folder = std::env::temp_dir();
+        let bench = bench(&folder, &cancel);
         assert!(matches!(null_call::measure(&bench), Err(HostError::Cancelled)));
         cancel.store(false, Ordering::Relaxed);
         assert!(transfer::measure(&bench).unwrap_err().to_string().contains("needs 2 processors"));

@@ -4,17 +4,9 @@
 use super::Bench;
 use crate::code::{Bottom, Code};
 use crate::error::HostError;
+pub use crate::names::null_call::{GETPPID_CALL, GETUID_CALL, INVALID_NUMBER, NO_CALL};
 use crate::series::{Label, Series};
 use crate::syscall::{GETPPID, GETUID, INVALID};
-
-/// Nested functions without a call to the kernel.
-pub const NO_CALL: &str = "null_call.none";
-/// A number that does not exist.
-pub const INVALID_NUMBER: &str = "null_call.invalid_number";
-/// `getuid`.
-pub const GETUID_CALL: &str = "null_call.getuid";
-/// `getppid`.
-pub const GETPPID_CALL: &str = "null_call.getppid";
 
 /// Depths under which calls are made.
 pub const DEPTHS: [u64; 14] = [0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 28, 32];

@@ -2,12 +2,10 @@
 
 use super::Bench;
 use crate::error::HostError;
+pub use crate::names::transfer::ONE_WAY;
 use crate::processors::Pinned;
 use crate::series::{Label, Series};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Cycles of one way, half of a round.
-pub const ONE_WAY: &str = "transfer.one_way";
 
 /// Rounds of one short run: some tens of microseconds, so that many runs fall between two disturbances.
 const ROUNDS: u64 = 128;

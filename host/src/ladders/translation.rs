@@ -4,12 +4,8 @@ use super::{Bench, steps};
 use crate::chase::{Chase, LINE_BYTES, at_random, one_a_page};
 use crate::error::HostError;
 use crate::memory::{Pages, Region, SMALL_PAGE_BYTES};
+pub use crate::names::translation::{PACKED, SPREAD};
 use crate::series::{Label, Series};
-
-/// One line in each 4 KiB page.
-pub const SPREAD: &str = "translation.spread";
-/// As many lines, packed.
-pub const PACKED: &str = "translation.packed";
 
 const PAGES_LEAST: u64 = 8;
 const STEPS_PER_DOUBLING: u32 = 4;

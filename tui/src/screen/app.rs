@@ -6,7 +6,7 @@ use super::console::Console;
 use super::draw::draw;
 use super::keys::{self, Key};
 use super::scenario::Scenario;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Stage};
 use super::state::State;
 use super::theme::Theme;
 use super::update::update;
@@ -20,6 +20,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::collections::VecDeque;
 use std::io::{Stdout, stdout};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -110,7 +111,7 @@ impl App {
         self.simulate();
         loop {
             if stale && self.drawn.is_none_or(|drawn| drawn.elapsed() >= PICTURE_EVERY) {
-                self.terminal.draw(|frame| draw(frame, &self.state)).context("the terminal can't be drawn on")?;
+                self.draw()?;
                 self.drawn = Some(Instant::now());
                 stale = false;
             }
@@ -131,6 +132,14 @@ impl App {
                 return Ok(Ended::ByUser);
             }
         }
+    }
+
+    /// Draws at the size that the terminal has now: the event of a change may still be under way.
+    fn draw(&mut self) -> Result<()> {
+        let size = self.terminal.size().context("the size of the terminal can't be read")?;
+        self.state.situation.size = (size.width, size.height);
+        self.terminal.draw(|frame| draw(frame, &self.state)).context("the terminal can't be drawn on")?;
+        Ok(())
     }
 
     /// The next event; nothing when it is time to draw or to tick.
@@ -174,8 +183,8 @@ impl App {
 
     /// Changes the state and does what it asks for; true when the view ends.
     fn act(&mut self, action: Action) -> bool {
-        let mut effects = update(&mut self.state, action);
-        while let Some(effect) = effects.pop() {
+        let mut effects = VecDeque::from(update(&mut self.state, action));
+        while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit => return true,
                 Effect::Simulate => self.simulate(),
@@ -192,7 +201,13 @@ impl App {
     fn simulate(&self) {
         let (scenario, resolved) = (self.state.situation.scenario.clone(), &self.state.situation.resolved);
         let settings = resolved.settings().clone();
-        self.worker.simulate(Request { generation: self.state.generation, scenario, settings, command: resolved.command.clone() });
+        self.worker.simulate(Request {
+            generation: self.state.generation,
+            scenario,
+            settings,
+            command: resolved.command.clone(),
+            is_known: self.state.situation.snapshot.stage == Stage::Final,
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use super::action::Asking;
 use super::keys::{self, Scope, TABLE};
 use super::knobs::KNOBS;
 use super::snapshot::{Snapshot, Stage};
-use super::state::{Pane, State};
+use super::state::{Pane, Situation, State};
 use super::text::{cut, left};
 use super::theme::{Role, Theme};
 use crate::numbers;
@@ -35,8 +35,8 @@ struct Areas {
     hints: Rect,
 }
 
-fn areas(state: &State) -> Option<Areas> {
-    let (columns, rows) = state.situation.size;
+fn areas(situation: &Situation) -> Option<Areas> {
+    let (columns, rows) = situation.size;
     if columns < LEAST.0 || rows < LEAST.1 {
         return None;
     }
@@ -52,7 +52,7 @@ fn areas(state: &State) -> Option<Areas> {
         hints: line(rows - 1),
     };
     let knob_columns = if columns >= WIDE_FROM { KNOB_COLUMNS.1 } else { KNOB_COLUMNS.0 };
-    Some(match (columns >= BESIDE_FROM, state.situation.pane) {
+    Some(match (columns >= BESIDE_FROM, situation.pane) {
         (true, _) => Areas {
             knobs: Some(Rect { width: knob_columns, ..body }),
             view: Some(Rect { x: knob_columns + 1, width: columns - knob_columns - 1, ..body }),
@@ -65,6 +65,11 @@ fn areas(state: &State) -> Option<Areas> {
             ..frame
         },
     })
+}
+
+/// Columns and rows of the view; none while it is hidden.
+pub fn view_size(situation: &Situation) -> (u16, u16) {
+    areas(situation).and_then(|areas| areas.view).map_or((0, 0), |view| (view.width, view.height))
 }
 
 /// What is at a place of the screen.
@@ -82,7 +87,7 @@ pub enum Spot {
 
 /// What is at a column and row.
 pub fn spot(state: &State, column: u16, row: u16) -> Spot {
-    let Some(areas) = areas(state) else { return Spot::Nothing };
+    let Some(areas) = areas(&state.situation) else { return Spot::Nothing };
     let inside = |area: Rect| area.contains((column, row).into());
     if inside(areas.tabs) {
         let mut start = 0;
@@ -106,7 +111,7 @@ pub fn spot(state: &State, column: u16, row: u16) -> Spot {
 
 /// Draws everything.
 pub fn draw(frame: &mut Frame, state: &State) {
-    let Some(areas) = areas(state) else { return too_small(frame, state) };
+    let Some(areas) = areas(&state.situation) else { return too_small(frame, state) };
     let theme = &state.situation.theme;
     frame.render_widget(Paragraph::new(title(state, usize::from(areas.title.width))), areas.title);
     frame.render_widget(Paragraph::new(tabs(state)), areas.tabs);
@@ -156,11 +161,15 @@ fn title(state: &State, width: usize) -> Line<'static> {
     let settings = situation.resolved.settings();
     let status = status(&situation.snapshot);
     let cores = if settings.run.cores == 1 { "1 core".to_owned() } else { format!("{} cores", settings.run.cores) };
-    let connections = numbers::whole(u64::from(settings.run.connections));
-    let scenario = format!(
-        "{} on {}, {}, {cores}, {connections} connections",
-        situation.scenario.workload, settings.machine.name, settings.kernel.name
-    );
+    // a sequential program has no clients; its reports say so
+    let sequential =
+        situation.snapshot.answers.iter().filter_map(|answer| answer.report.as_ref()).any(|report| report.connections == 0);
+    let clients = match sequential {
+        true => String::new(),
+        false => format!(", {} connections", numbers::whole(u64::from(settings.run.connections))),
+    };
+    let scenario =
+        format!("{} on {}, {}, {cores}{clients}", situation.scenario.workload, settings.machine.name, settings.kernel.name);
     let room = width.saturating_sub(status.chars().count() + 1);
     let role = if matches!(situation.snapshot.stage, Stage::Failed(_)) { Role::Warning } else { Role::Dim };
     Line::from(vec![
@@ -277,14 +286,16 @@ fn hints(state: &State, width: usize) -> Line<'static> {
     let theme = &state.situation.theme;
     let mut spans = Vec::new();
     let mut used = 0;
+    let mut said: Vec<&str> = Vec::new();
     for binding in keys::active(state).filter(|binding| !binding.hint.is_empty()) {
-        let Some(key) = binding.keys.first() else { continue };
+        let Some(key) = binding.keys.first().filter(|_| !said.contains(&binding.hint)) else { continue };
         let (key, hint) = (key.name(), format!(" {}  ", binding.hint));
         let length = key.chars().count() + hint.chars().count();
         if used + length > width + 2 {
             continue;
         }
         used += length;
+        said.push(binding.hint);
         spans.push(Span::styled(key, theme.style(Role::Key)));
         spans.push(Span::raw(hint));
     }
@@ -298,6 +309,11 @@ fn help(frame: &mut Frame, state: &State, from: usize) {
     frame.render_widget(Clear, area);
     let lines = help_lines(state, usize::from(area.width), theme);
     super::text::scrolled(frame, area, lines, from, theme);
+}
+
+/// Lines of the help.
+pub fn help_length(state: &State) -> usize {
+    help_lines(state, usize::from(state.situation.size.0), &state.situation.theme).len()
 }
 
 fn help_lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> {

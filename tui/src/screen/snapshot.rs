@@ -90,6 +90,20 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// This comparison with what another snapshot of the same scenario knows besides.
+    #[must_use]
+    pub fn with_answers_to_questions(&self, other: &Snapshot) -> Snapshot {
+        let own = self.clone();
+        Snapshot {
+            stage: own.stage,
+            answers: own.answers,
+            notes: own.notes,
+            simulations: own.simulations,
+            seeds: own.seeds,
+            ..other.clone()
+        }
+    }
+
     /// What is known of a mechanism.
     pub fn answer(&self, mechanism: Mechanism) -> Option<&Answer> {
         self.answers.iter().find(|answer| answer.mechanism == mechanism)

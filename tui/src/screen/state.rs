@@ -151,6 +151,6 @@ impl State {
 
     /// What the view that is shown draws from.
     pub fn scene(&self) -> Scene<'_> {
-        Scene { situation: &self.situation, theme: &self.situation.theme }
+        Scene::of(&self.situation)
     }
 }

@@ -1,5 +1,6 @@
 //! Lines of text and bars that fit a width: leaves that views draw with.
 
+use super::action::ViewAction;
 use super::theme::{Role, Theme};
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -103,6 +104,23 @@ pub fn judged(now: f64, before: f64, more_is_better: bool) -> Role {
         Some(std::cmp::Ordering::Equal) | None => Role::Dim,
         _ => Role::Worse,
     }
+}
+
+/// The first line that is shown after a key, of so many lines in so many rows. [`scrolled`] draws them.
+pub fn scroll(from: usize, action: ViewAction, lines: usize, rows: u16) -> usize {
+    let rows = usize::from(rows);
+    let room = if lines > rows { rows.saturating_sub(1) } else { rows };
+    let last = lines.saturating_sub(room);
+    let from = match action {
+        ViewAction::Down => from + 1,
+        ViewAction::Up => from.min(last).saturating_sub(1),
+        ViewAction::PageDown => from + room.max(1),
+        ViewAction::PageUp => from.min(last).saturating_sub(room.max(1)),
+        ViewAction::Home => 0,
+        ViewAction::End => last,
+        _ => from,
+    };
+    from.min(last)
 }
 
 /// Draws lines from one on. When some are hidden, the last row says how many.

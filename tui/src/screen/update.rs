@@ -3,17 +3,17 @@
 use super::action::{Action, Asking, Effect, Message, ViewAction};
 use super::draw::{self, Spot};
 use super::export;
-use super::keys::TABLE;
 use super::knobs::{KNOBS, one_line};
 use super::scenario::Scenario;
 use super::snapshot::{Snapshot, Stage};
 use super::state::{Pane, Pinned, Prompt, State, UNDO_MOST};
+use super::text::scroll;
 use super::view::Scene;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Complete answers that are kept; each is some hundred kilobytes.
-const ANSWERED_MOST: usize = 64;
+/// Complete answers that are kept; each is up to a megabyte, most of it latencies.
+const ANSWERED_MOST: usize = 32;
 
 /// Changes the state; returns what is to be done outside.
 pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
@@ -49,9 +49,7 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
         Action::Pin => pin(state),
         Action::Swap => return swap(state),
         Action::Command => {
-            let command = state.situation.resolved.command.clone();
-            state.message = Some(Message::done(format!("copied: {command}")));
-            return vec![Effect::Copy(command)];
+            return vec![Effect::Copy(state.situation.resolved.command.clone())];
         }
         Action::Theme => {
             state.situation.theme = state.situation.theme.next();
@@ -72,7 +70,7 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
 }
 
 fn with_view(state: &mut State, act: impl FnOnce(&mut dyn super::view::View, &Scene) -> Vec<Effect>) -> Vec<Effect> {
-    let scene = Scene { situation: &state.situation, theme: &state.situation.theme };
+    let scene = Scene::of(&state.situation);
     act(state.views[state.shown].as_mut(), &scene)
 }
 
@@ -218,20 +216,14 @@ fn arrived(state: &mut State, snapshot: Arc<Snapshot>) {
         if state.answered.len() >= ANSWERED_MOST {
             state.answered.pop_first();
         }
-        state.answered.insert(situation.resolved.command.clone(), Arc::clone(&snapshot));
+        // a timeline can be large, and is recorded again in a moment
+        let kept = Snapshot { timeline: None, ..(*snapshot).clone() };
+        state.answered.insert(situation.resolved.command.clone(), Arc::new(kept));
     }
-    // a complete answer from before is better than the first seeds again
-    let complete = situation.snapshot.stage == Stage::Final;
-    let keeps = complete && matches!(snapshot.stage, Stage::Waiting | Stage::Preview | Stage::Refining);
-    let shown = if keeps {
-        Arc::new(Snapshot {
-            timeline: snapshot.timeline.clone(),
-            refusal: snapshot.refusal.clone(),
-            ..(*situation.snapshot).clone()
-        })
-    } else {
-        snapshot
-    };
+    // a complete answer from before is not simulated again: only what views have asked for is new
+    let keeps =
+        situation.snapshot.stage == Stage::Final && matches!(snapshot.stage, Stage::Waiting | Stage::Preview | Stage::Refining);
+    let shown = if keeps { Arc::new(situation.snapshot.with_answers_to_questions(&snapshot)) } else { snapshot };
     if let Some(pinned) = situation.pinned.as_mut().filter(|pinned| pinned.resolved.command == situation.resolved.command) {
         pinned.snapshot = Arc::clone(&shown);
     }
@@ -275,17 +267,9 @@ fn accept(state: &mut State) -> Vec<Effect> {
 }
 
 fn scroll_help(state: &mut State, action: ViewAction) {
-    let page = usize::from(state.situation.size.1.saturating_sub(4)).max(1);
-    let last = TABLE.len();
-    if let Some(from) = &mut state.help_from {
-        *from = match action {
-            ViewAction::Up => from.saturating_sub(1),
-            ViewAction::Down => (*from + 1).min(last),
-            ViewAction::PageUp => from.saturating_sub(page),
-            ViewAction::PageDown => (*from + page).min(last),
-            _ => *from,
-        };
-    }
+    let lines = draw::help_length(state);
+    let rows = state.situation.size.1;
+    state.help_from = state.help_from.map(|from| scroll(from, action, lines, rows));
 }
 
 fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {

@@ -1,6 +1,7 @@
 //! What a view is, and the list of them. A new view is one file in `views/`, one line in [`REGISTRY`], and its keys in `keys::TABLE`.
 
 use super::action::{Effect, ViewAction};
+use super::draw;
 use super::state::Situation;
 use super::theme::Theme;
 use super::views;
@@ -15,6 +16,15 @@ pub struct Scene<'a> {
     pub situation: &'a Situation,
     /// Colours and signs.
     pub theme: &'a Theme,
+    /// Columns and rows of the view.
+    pub size: (u16, u16),
+}
+
+impl<'a> Scene<'a> {
+    /// What there is to draw from in a situation.
+    pub fn of(situation: &'a Situation) -> Scene<'a> {
+        Scene { situation, theme: &situation.theme, size: draw::view_size(situation) }
+    }
 }
 
 /// What a view shows, as a table.

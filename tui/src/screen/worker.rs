@@ -19,6 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+/// Workloads that are kept in memory; each takes some tens of megabytes.
+const WORKLOADS_MOST: usize = 6;
+
 /// What is to be simulated.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -30,6 +33,8 @@ pub struct Request {
     pub settings: Settings,
     /// The command that gives the same answer.
     pub command: String,
+    /// The whole answer is known from before: only questions are to be answered.
+    pub is_known: bool,
 }
 
 /// The threads that simulate.
@@ -132,6 +137,14 @@ impl Board {
         self.request = None;
         self.refinement = None;
         self.common = None;
+    }
+
+    /// Keeps a workload for when it is chosen again.
+    fn keep_workload(&mut self, name: String, workload: Arc<Workload>) {
+        if self.workloads.len() >= WORKLOADS_MOST && !self.workloads.contains_key(&name) {
+            self.workloads.pop_first();
+        }
+        self.workloads.insert(name, workload);
     }
 
     /// Brief runs come first, then questions, then whole runs.
@@ -248,9 +261,9 @@ impl Shared {
         });
         self.change(request.generation, |board| match planned {
             Ok((workload, refinement)) => {
-                board.workloads.insert(name, workload);
+                board.keep_workload(name, workload);
                 board.common = Some(refinement.common());
-                board.refinement = Some(refinement);
+                board.refinement = Some(refinement).filter(|_| !request.is_known);
                 board.refresh();
             }
             Err(problem) => board.snapshot.stage = Stage::Failed(problem),

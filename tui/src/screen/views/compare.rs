@@ -4,7 +4,7 @@ use crate::numbers::{fixed, whole};
 use crate::render::{METRICS, Metric, speedup, throughput_svg};
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::snapshot::Answer;
-use crate::screen::text::{bar_with_interval, change, cut, judged, left, right, scrolled, wrapped};
+use crate::screen::text::{bar_with_interval, change, cut, judged, left, right, scroll, scrolled, wrapped};
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
 use anyhow::Result;
@@ -44,17 +44,8 @@ impl View for Compare {
     }
 
     fn update(&mut self, action: ViewAction, scene: &Scene) -> Vec<Effect> {
-        // no line is wider than the terminal, so no screen has more lines than this
-        let most = self.lines(scene, usize::from(scene.situation.size.0)).len();
-        self.from = match action {
-            ViewAction::Down => (self.from + 1).min(most),
-            ViewAction::Up => self.from.saturating_sub(1),
-            ViewAction::PageDown => (self.from + 10).min(most),
-            ViewAction::PageUp => self.from.saturating_sub(10),
-            ViewAction::Home => 0,
-            ViewAction::End => most,
-            _ => self.from,
-        };
+        let lines = self.lines(scene, usize::from(scene.size.0)).len();
+        self.from = scroll(self.from, action, lines, scene.size.1);
         if action == ViewAction::NextKind {
             self.words = !self.words;
         }

@@ -4,7 +4,7 @@ use crate::numbers::{fixed, percent};
 use crate::render::{STACK_PARTS, cycles_svg, stack_size};
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::snapshot::Answer;
-use crate::screen::text::{change, cut, left, right, scrolled};
+use crate::screen::text::{change, cut, left, right, scroll, scrolled};
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
 use anyhow::Result;
@@ -34,16 +34,8 @@ impl View for Cycles {
     }
 
     fn update(&mut self, action: ViewAction, scene: &Scene) -> Vec<Effect> {
-        let most = self.lines(scene, usize::from(scene.situation.size.0)).len();
-        self.from = match action {
-            ViewAction::Down => (self.from + 1).min(most),
-            ViewAction::Up => self.from.saturating_sub(1),
-            ViewAction::PageDown => (self.from + 10).min(most),
-            ViewAction::PageUp => self.from.saturating_sub(10),
-            ViewAction::Home => 0,
-            ViewAction::End => most,
-            _ => self.from,
-        };
+        let lines = self.lines(scene, usize::from(scene.size.0)).len();
+        self.from = scroll(self.from, action, lines, scene.size.1);
         if action == ViewAction::NextUnit {
             self.shares = !self.shares;
         }

@@ -4,7 +4,7 @@ use crate::counters::{AgentCounters, Counters};
 use crate::crossing::{self, CrossingKind};
 use crate::error::MachineError;
 use crate::hierarchy::Hierarchy;
-use crate::ledger::LedgerSummary;
+use crate::ledger::{LedgerSummary, VictimLedger};
 use crate::machine::Machine;
 use crate::shadow::{Shadow, ShadowRow, ShadowTally};
 use crate::timing::{CoreClock, Pace};
@@ -95,6 +95,7 @@ impl Cpu {
             self.agents.resize(agent + 1, AgentCounters::default());
             self.machine_side.ledger.admit(context.agent);
         }
+        self.machine_side.ledger.suffer(context.agent);
     }
 
     /// Books what a context executed since `started`.
@@ -265,6 +266,17 @@ impl Cpu {
     /// Misses and exposed stall cycles by structure, mode and evictor, summed over cores. Empty without the ledger.
     pub fn ledger(&self) -> LedgerSummary {
         self.machine_side.ledger.summary()
+    }
+
+    /// Counts the misses of each agent's code apart from now on, for [`Cpu::ledger_by_victim`]. No other result changes.
+    pub fn tell_victims_apart(&mut self) {
+        self.machine_side.ledger.tell_victims_apart();
+    }
+
+    /// The ledger of each agent whose code missed, by agent, summed over cores. Empty without the ledger, or when victims are not told
+    /// apart.
+    pub fn ledger_by_victim(&self) -> Vec<VictimLedger> {
+        self.machine_side.ledger.by_victim()
     }
 
     /// What each mode would have missed alone, summed over cores. Empty without a shadow.

@@ -42,7 +42,7 @@ pub use counters::{AgentCounters, Counters, ModeCounters, Structure};
 pub use cpu::{Cpu, CpuOptions};
 pub use crossing::CrossingKind;
 pub use error::MachineError;
-pub use ledger::{LedgerRow, LedgerSummary};
+pub use ledger::{LedgerRow, LedgerSummary, VictimLedger};
 pub use machine::{
     BranchSpec, CacheSpec, CopySpec, CrossingSpec, Exposure, Facts, Holds, Machine, PrefetchSpec, Replacement, SharedCacheSpec,
     SharedPolicy, TlbSpec, WalkSpec,

@@ -3,7 +3,7 @@
 use crate::experiment::{Settings, ShadowSetting};
 use crate::in_kernel::ServiceError;
 use crate::registry::Mechanism;
-use cpu_model::{CpuOptions, Shadow};
+use cpu_model::{CpuOptions, Shadow, VictimLedger};
 use os_model::clients::{Arrival, Clients, ClientsError, LoadStep};
 use os_model::stats::BatchCount;
 use os_model::system::{Driver, Size, System, SystemError};
@@ -340,6 +340,38 @@ pub fn simulate_recorded_until(
     let effort = Effort::whole(workload, settings, cancel);
     let (sample, mut system) = measure((system, driver), workload, settings, mechanism, &effort)?;
     Ok((sample, system.take_timeline()))
+}
+
+/// One simulation looked at closely.
+#[derive(Debug)]
+pub struct InDepth {
+    /// What was measured: that of [`simulate`].
+    pub sample: Sample,
+    /// What the cores did in a part of the measured window.
+    pub timeline: Timeline,
+    /// The evictor ledger of the whole window for each agent whose code missed: whose lines whose fills pushed out.
+    pub victims: Vec<VictimLedger>,
+}
+
+/// Runs one simulation, records what the cores did in a part of its measured window, and tells apart whose code suffered which misses.
+/// Once `cancel` is set, the simulation ends at the next slice of a core.
+///
+/// # Errors
+/// As [`simulate_until`].
+pub fn simulate_in_depth(
+    workload: &Workload,
+    settings: &Settings,
+    mechanism: Mechanism,
+    seed: u64,
+    span: Span,
+    cancel: &AtomicBool,
+) -> Result<InDepth, SimulationError> {
+    let (mut system, driver) = assemble(workload, settings, mechanism, seed)?;
+    system.record(span);
+    system.cpu.tell_victims_apart();
+    let effort = Effort::whole(workload, settings, cancel);
+    let (sample, mut system) = measure((system, driver), workload, settings, mechanism, &effort)?;
+    Ok(InDepth { sample, timeline: system.take_timeline(), victims: system.cpu.ledger_by_victim() })
 }
 
 /// How much of a simulation is run, and who can stop it.

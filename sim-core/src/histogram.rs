@@ -52,6 +52,12 @@ impl LatencyHistogram {
         self.max = self.max.max(other.max);
     }
 
+    /// Bins that hold latencies, in order: upper end in cycles, never above the maximum, and count. Bins are narrower than a thousandth
+    /// of their place.
+    pub fn bins(&self) -> impl Iterator<Item = (Cycles, u64)> {
+        self.bins.iter_recorded().map(|bin| (bin.value_iterated_to().min(self.max), bin.count_at_value()))
+    }
+
     /// Latencies recorded.
     pub fn len(&self) -> u64 {
         self.bins.len()
@@ -123,6 +129,14 @@ mod tests {
             assert!(found >= exact && found - exact <= exact / 1000, "p{thousandths}: {found} for {exact}");
         }
         assert_eq!(histogram.percentile(1000), Some(1_234_567_000));
+    }
+
+    #[test]
+    fn bins_hold_every_latency_in_order() {
+        let histogram = filled([5, 5, 70, 1_234_567]);
+        let bins: Vec<(Cycles, u64)> = histogram.bins().collect();
+        assert_eq!(bins, [(5, 2), (70, 1), (1_234_567, 1)]);
+        assert_eq!(filled([]).bins().count(), 0);
     }
 
     #[test]

@@ -66,6 +66,15 @@ pub struct AddressMap {
     chunks: FxHashMap<(u32, u64), Line>,
 }
 
+/// A chunk of recorded memory that all captures of one kernel binary share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RecordedChunk {
+    /// First simulated line.
+    pub line: Line,
+    /// First raw line (virtual address / 64): what symbols are looked up by.
+    pub raw: u64,
+}
+
 impl AddressMap {
     /// An empty map over an empty address space.
     pub fn new() -> Self {
@@ -79,5 +88,14 @@ impl AddressMap {
         let layout = &mut self.layout;
         let first = *self.chunks.entry((space, chunk)).or_insert_with(|| layout.chunk(size));
         first + (raw % u64::from(CHUNK_LINES)) as Line
+    }
+
+    /// The chunks of address space `space` that have been handed out, by simulated line.
+    pub fn chunks_of(&self, space: u32) -> Vec<RecordedChunk> {
+        let own = self.chunks.iter().filter(|((of, _), _)| *of == space);
+        let mut chunks: Vec<RecordedChunk> =
+            own.map(|((_, chunk), line)| RecordedChunk { line: *line, raw: chunk * u64::from(CHUNK_LINES) }).collect();
+        chunks.sort_unstable();
+        chunks
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::block::{BlockId, BlockStore, Region};
 use crate::calls::CallNumber;
-use crate::layout::Layout;
+use crate::layout::{Layout, RecordedChunk};
 use crate::payload::{Ask, Payload};
 use serde::{Deserialize, Serialize};
 
@@ -469,6 +469,9 @@ pub struct Workload {
     pub blocks: BlockStore,
     /// The simulated address space up to here; a run adds its instances.
     pub layout: Layout,
+    /// Chunks of the captured kernel, for its functions' names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_chunks: Vec<RecordedChunk>,
     /// Lines per instance, by region index.
     pub region_lines: [u32; Region::COUNT],
     /// Stored items the requests draw from (a cache's keys); 0 when none.

@@ -14,6 +14,7 @@ pub mod ftrace;
 pub mod full_caches;
 pub mod import;
 pub mod info;
+pub mod kernel_functions;
 pub mod kernel_map;
 pub mod lackey;
 pub mod named;

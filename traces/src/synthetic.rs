@@ -171,6 +171,7 @@ pub fn server(shape: Shape) -> Workload {
         kernel,
         client: RecordedClient { instructions_user: 2_000, instructions_kernel: 10_000 },
         blocks: maker.blocks,
+        kernel_chunks: Vec::new(),
         layout,
         region_lines,
         keys: 100,

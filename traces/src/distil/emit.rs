@@ -10,7 +10,7 @@ use sim_core::ids::Mode;
 use sim_core::layout::AddressMap;
 
 /// Address space of lines that all captures share.
-const SPACE_EVERYWHERE: u32 = 0;
+pub(super) const SPACE_EVERYWHERE: u32 = 0;
 
 /// Lines of one unit that are numbered afresh.
 #[derive(Clone, Debug, Default)]

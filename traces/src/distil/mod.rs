@@ -22,7 +22,7 @@ mod cuts;
 mod depends;
 mod descriptors;
 mod emit;
-mod functions;
+pub(crate) mod functions;
 mod kernel_blocks;
 mod maps;
 mod readiness;
@@ -220,6 +220,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         readiness,
         kernel,
         blocks: emitter.blocks,
+        kernel_chunks: emitter.map.chunks_of(emit::SPACE_EVERYWHERE),
         layout: emitter.map.layout,
         region_lines: emitter.region_lines,
         keys,

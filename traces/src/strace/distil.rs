@@ -139,6 +139,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         kernel,
         client: from.client.clone(),
         blocks: distiller.copier.blocks,
+        kernel_chunks: from.kernel_chunks.clone(),
         layout: distiller.copier.layout,
         region_lines: distiller.copier.region_lines,
         keys: if base.same_program { from.keys } else { 0 },

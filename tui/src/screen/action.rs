@@ -94,6 +94,12 @@ pub enum ViewAction {
     NextKind,
     /// The next unit: cycles, shares, misses.
     NextUnit,
+    /// Shows less, larger.
+    ZoomIn,
+    /// Shows more, smaller.
+    ZoomOut,
+    /// Runs or pauses what moves by itself.
+    Run,
 }
 
 /// What a prompt asks for.

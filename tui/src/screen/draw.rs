@@ -192,14 +192,18 @@ fn status(snapshot: &Snapshot) -> String {
 
 /// All tabs with their numbers; on a narrow terminal only the shown one with its name.
 fn tab_labels(state: &State) -> Vec<String> {
-    let names: Vec<&str> = state.views.iter().map(|view| view.name()).collect();
-    let whole: Vec<String> = names.iter().enumerate().map(|(index, name)| format!(" {} {name} ", index + 1)).collect();
-    let width: usize = whole.iter().map(|label| label.chars().count() + 1).sum();
-    if width <= usize::from(state.situation.size.0) + 1 {
-        return whole;
+    let names = || state.views.iter().map(|view| view.name()).enumerate();
+    for padding in [" ", ""] {
+        let whole: Vec<String> = names().map(|(index, name)| format!("{padding}{} {name}{padding}", index + 1)).collect();
+        let width: usize = whole.iter().map(|label| label.chars().count() + 1).sum();
+        if width <= usize::from(state.situation.size.0) + 1 {
+            return whole;
+        }
     }
-    let short = |(index, label): (usize, String)| if index == state.shown { label } else { format!(" {} ", index + 1) };
-    whole.into_iter().enumerate().map(short).collect()
+    let short = |(index, name): (usize, &str)| {
+        if index == state.shown { format!(" {} {name} ", index + 1) } else { format!(" {} ", index + 1) }
+    };
+    names().map(short).collect()
 }
 
 fn tabs(state: &State) -> Line<'static> {

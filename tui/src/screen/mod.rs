@@ -11,6 +11,7 @@
 //! | `draw`, `theme`, `text` | the frame around the views, colours and signs, lines and bars |
 //! | `export` | what is shown as CSV or SVG |
 //! | `questions` | what views ask for besides the comparison |
+//! | `in_depth`, `sweeping` | their answers: one simulation looked at closely, a sweep over one knob |
 //! | `worker` | simulations on threads, dropped at a change |
 //! | `app`, `console` | the loop between terminal and worker; entering and leaving the terminal |
 
@@ -21,12 +22,14 @@ mod app;
 mod console;
 mod draw;
 mod export;
+mod in_depth;
 mod keys;
 mod knobs;
 mod questions;
 mod scenario;
 mod snapshot;
 mod state;
+mod sweeping;
 #[cfg(test)]
 mod testing;
 mod text;

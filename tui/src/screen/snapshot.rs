@@ -1,6 +1,7 @@
 //! What is known so far: immutable, made by the worker after each simulation, drawn by the views.
 
-use super::questions::RecordedTimeline;
+use super::in_depth::InDepthAnswer;
+use super::sweeping::SweepAnswer;
 use mechanisms::registry::Mechanism;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::report::RunReport;
@@ -83,8 +84,10 @@ pub struct Snapshot {
     pub simulations: (u32, u32),
     /// Whole seeds of every mechanism, and how many are planned so far.
     pub seeds: (u32, u32),
-    /// What a view has asked to be recorded.
-    pub timeline: Option<Arc<RecordedTimeline>>,
+    /// What one simulation looked at closely has told.
+    pub in_depth: Option<Arc<InDepthAnswer>>,
+    /// The sweep that was asked for last, so far.
+    pub sweep: Option<Arc<SweepAnswer>>,
     /// Why what a view has asked for can't be answered.
     pub refusal: Option<String>,
 }

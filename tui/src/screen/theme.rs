@@ -226,6 +226,11 @@ impl Theme {
         Theme { name, glyphs: if ascii { ASCII } else { DRAWN }, no_color: false }
     }
 
+    /// Only ASCII characters are drawn.
+    pub fn is_ascii(&self) -> bool {
+        self.glyphs.cursor.is_ascii()
+    }
+
     /// The next one with the same signs.
     #[must_use]
     pub fn next(self) -> Theme {

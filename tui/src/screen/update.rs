@@ -57,6 +57,7 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
             state.message = Some(Message::done(format!("theme: {name}")));
         }
         Action::View(action) if state.help_from.is_some() => scroll_help(state, action),
+        Action::View(ViewAction::Back) if state.message.is_some() || !state.view().is_inside() => dismiss(state),
         Action::View(action) => return with_view(state, |view, scene| view.update(action, scene)),
         Action::Resize(columns, rows) => state.situation.size = (columns, rows),
         Action::Click(column, row) => return click(state, column, row),
@@ -216,8 +217,8 @@ fn arrived(state: &mut State, snapshot: Arc<Snapshot>) {
         if state.answered.len() >= ANSWERED_MOST {
             state.answered.pop_first();
         }
-        // a timeline can be large, and is recorded again in a moment
-        let kept = Snapshot { timeline: None, ..(*snapshot).clone() };
+        // a simulation looked at closely can be large, and is made again in a moment
+        let kept = Snapshot { in_depth: None, ..(*snapshot).clone() };
         state.answered.insert(situation.resolved.command.clone(), Arc::new(kept));
     }
     // a complete answer from before is not simulated again: only what views have asked for is new

@@ -56,6 +56,11 @@ pub trait View {
         Vec::new()
     }
 
+    /// True while the view shows something that [`ViewAction::Back`] leads out of; else that key puts messages and the filter away.
+    fn is_inside(&self) -> bool {
+        false
+    }
+
     /// True while the view moves by itself: it gets [`View::tick`] about ten times a second.
     fn moves(&self) -> bool {
         false
@@ -82,5 +87,12 @@ pub trait View {
 }
 
 /// All views, in the order of their tabs.
-pub const REGISTRY: &[fn() -> Box<dyn View>] =
-    &[|| Box::new(views::compare::Compare::default()), || Box::new(views::cycles::Cycles::default())];
+pub const REGISTRY: &[fn() -> Box<dyn View>] = &[
+    || Box::new(views::compare::Compare::default()),
+    || Box::new(views::cycles::Cycles::default()),
+    || Box::new(views::pollution::Pollution::default()),
+    || Box::new(views::latency::Latency::default()),
+    || Box::new(views::timeline::TimelineView::default()),
+    || Box::new(views::sweep::SweepView::default()),
+    || Box::new(views::calls::Calls::default()),
+];

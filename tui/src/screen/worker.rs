@@ -1,7 +1,7 @@
 //! Simulations on threads of their own. A new scenario drops what the old one had under way; every simulation that ends makes a new
 //! snapshot of what is known.
 
-use super::questions::{Ground, Put, Question};
+use super::questions::{Ground, Put, Question, Unanswered};
 use super::scenario::Scenario;
 use super::snapshot::{Answer, Snapshot, Stage};
 use crate::workloads;
@@ -58,6 +58,8 @@ struct Board {
     refinement: Option<Refinement>,
     /// What questions are answered from; also when the comparison is complete.
     common: Option<Arc<Common>>,
+    /// The workload of the scenario as it was recorded.
+    recorded: Option<Arc<Workload>>,
     questions: Vec<Asked>,
     snapshot: Snapshot,
     workloads: BTreeMap<String, Arc<Workload>>,
@@ -75,7 +77,7 @@ struct Asked {
 enum Task {
     Prepare(Box<Request>, Option<Arc<Workload>>),
     Simulate { generation: u64, common: Arc<Common>, piece: Piece, cancel: Arc<AtomicBool> },
-    Answer { generation: u64, common: Arc<Common>, asked: Asked },
+    Answer { generation: u64, common: Arc<Common>, recorded: Arc<Workload>, asked: Asked },
 }
 
 impl Worker {
@@ -137,6 +139,7 @@ impl Board {
         self.request = None;
         self.refinement = None;
         self.common = None;
+        self.recorded = None;
     }
 
     /// Keeps a workload for when it is chosen again.
@@ -155,10 +158,11 @@ impl Board {
         }
         let generation = self.snapshot.generation;
         let common = self.common.clone()?;
+        let recorded = self.recorded.clone()?;
         let brief = self.refinement.as_ref().is_some_and(Refinement::is_brief_next);
         if !brief && let Some(asked) = self.questions.iter_mut().find(|asked| !asked.taken) {
             asked.taken = true;
-            return Some(Task::Answer { generation, common, asked: asked.clone() });
+            return Some(Task::Answer { generation, common, recorded, asked: asked.clone() });
         }
         let piece = self.refinement.as_mut()?.next_piece()?;
         Some(Task::Simulate { generation, common, piece, cancel: Arc::clone(&self.cancel) })
@@ -234,7 +238,7 @@ impl Shared {
                     board.refresh();
                 });
             }
-            Task::Answer { generation, common, asked } => self.answer(generation, &common, &asked),
+            Task::Answer { generation, common, recorded, asked } => self.answer(generation, &common, &recorded, &asked),
         }
     }
 
@@ -261,6 +265,7 @@ impl Shared {
         });
         self.change(request.generation, |board| match planned {
             Ok((workload, refinement)) => {
+                board.recorded = Some(Arc::clone(&workload));
                 board.keep_workload(name, workload);
                 board.common = Some(refinement.common());
                 board.refinement = Some(refinement).filter(|_| !request.is_known);
@@ -270,15 +275,15 @@ impl Shared {
         });
     }
 
-    fn answer(&self, generation: u64, common: &Common, asked: &Asked) {
-        let ground = Ground { workload: &common.workload, settings: &common.settings, cancel: &asked.cancel };
+    fn answer(&self, generation: u64, common: &Common, recorded: &Workload, asked: &Asked) {
+        let ground = Ground { workload: &common.workload, recorded, settings: &common.settings, cancel: &asked.cancel };
         let publish = |put: Put| {
             if !asked.cancel.load(Ordering::Relaxed) {
                 self.change(generation, |board| put(&mut board.snapshot));
             }
         };
         let result = caught(|| match asked.question.answer(&ground, &publish) {
-            Ok(()) | Err(SimulationError::Cancelled) => Ok(None),
+            Ok(()) | Err(Unanswered::Simulation(SimulationError::Cancelled)) => Ok(None),
             Err(error) => Ok(Some(error.to_string())),
         });
         let refusal = result.unwrap_or_else(Some);

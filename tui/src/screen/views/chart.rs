@@ -1,0 +1,214 @@
+//! Curves on a grid of characters. Every curve has a letter of its own, so that nothing rests on colour, and a chart of a few lines can
+//! still be read.
+
+use crate::numbers::short;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Columns left of the curves, for the labels of the vertical axis and the axis itself.
+pub const GUTTER: u16 = 8;
+/// Lines below the curves: the axis and its labels.
+const FOOT: u16 = 2;
+/// A curve of many points shows its letter every so many columns.
+const LETTER_EVERY: u16 = 6;
+
+/// How values are spread over an axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Evenly.
+    Linear,
+    /// By their logarithm.
+    Logarithmic,
+}
+
+/// The range of an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Axis {
+    /// First value.
+    pub low: f64,
+    /// Last value.
+    pub high: f64,
+    /// How values are spread.
+    pub scale: Scale,
+}
+
+/// One value of a curve.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Along the horizontal axis.
+    pub x: f64,
+    /// Along the vertical axis.
+    pub y: f64,
+    /// The interval of `y`, where there is one.
+    pub interval: Option<(f64, f64)>,
+}
+
+/// A curve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Drawn at its points.
+    pub letter: char,
+    /// How letter and line are drawn.
+    pub style: Style,
+    /// In order of `x`.
+    pub points: Vec<Point>,
+}
+
+/// What is drawn besides the curves.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Values of the horizontal axis with their labels.
+    pub ticks: &'a [(f64, String)],
+    /// A vertical line, where there is one.
+    pub cursor: Option<f64>,
+    /// Axes and labels.
+    pub dim: Style,
+    /// Only ASCII characters.
+    pub ascii: bool,
+}
+
+impl Axis {
+    /// A linear axis from 0 to a round number above all values.
+    pub fn from_zero(largest: f64) -> Axis {
+        Axis { low: 0.0, high: if largest > 0.0 { largest * 1.05 } else { 1.0 }, scale: Scale::Linear }
+    }
+
+    /// Place of a value, 0 to 1 within the range.
+    fn place(&self, value: f64) -> f64 {
+        let at = |value: f64| match self.scale {
+            Scale::Linear => value,
+            Scale::Logarithmic => libm::log(value.max(f64::MIN_POSITIVE)),
+        };
+        let (low, high) = (at(self.low), at(self.high));
+        if high > low { (at(value) - low) / (high - low) } else { 0.5 }
+    }
+
+    /// The value at a place.
+    pub fn value(&self, place: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => self.low + (self.high - self.low) * place,
+            Scale::Logarithmic => {
+                let (low, high) = (libm::log(self.low.max(f64::MIN_POSITIVE)), libm::log(self.high));
+                libm::exp(low + (high - low) * place)
+            }
+        }
+    }
+}
+
+/// The part of an area in which the curves lie; empty when the area is too small.
+pub fn inside(area: Rect) -> Rect {
+    Rect {
+        x: area.x + GUTTER.min(area.width),
+        y: area.y,
+        width: area.width.saturating_sub(GUTTER),
+        height: area.height.saturating_sub(FOOT),
+    }
+}
+
+/// Draws curves with their axes.
+pub fn draw(buffer: &mut Buffer, area: Rect, axes: (Axis, Axis), curves: &[Curve], frame: &Frame) {
+    let plot = inside(area);
+    if plot.width < 4 || plot.height < 2 {
+        return;
+    }
+    let grid = Grid { plot, x: axes.0, y: axes.1, ascii: frame.ascii };
+    grid.draw_axes(buffer, frame);
+    if let Some(cursor) = frame.cursor
+        && let Some(column) = grid.column(cursor)
+    {
+        (plot.top()..plot.bottom()).for_each(|row| put(buffer, column, row, if frame.ascii { ':' } else { '┊' }, frame.dim));
+    }
+    curves.iter().for_each(|curve| grid.draw_line(buffer, curve));
+    curves.iter().for_each(|curve| grid.draw_letters(buffer, curve));
+}
+
+struct Grid {
+    plot: Rect,
+    x: Axis,
+    y: Axis,
+    ascii: bool,
+}
+
+impl Grid {
+    fn column(&self, value: f64) -> Option<u16> {
+        let place = self.x.place(value);
+        let column = (place * f64::from(self.plot.width - 1)).round();
+        (-0.001..=1.001).contains(&place).then(|| self.plot.x + (column as u16).min(self.plot.width - 1))
+    }
+
+    fn row(&self, value: f64) -> u16 {
+        let place = self.y.place(value).clamp(0.0, 1.0);
+        self.plot.bottom() - 1 - (place * f64::from(self.plot.height - 1)).round() as u16
+    }
+
+    fn draw_axes(&self, buffer: &mut Buffer, frame: &Frame) {
+        let (vertical, corner, horizontal) = if self.ascii { ('|', '+', '-') } else { ('│', '└', '─') };
+        let left = self.plot.x - 1;
+        for row in self.plot.top()..self.plot.bottom() {
+            put(buffer, left, row, vertical, frame.dim);
+        }
+        put(buffer, left, self.plot.bottom(), corner, frame.dim);
+        for column in self.plot.left()..self.plot.right() {
+            put(buffer, column, self.plot.bottom(), horizontal, frame.dim);
+        }
+        let rows = self.plot.height;
+        for step in [0, rows / 2, rows - 1].into_iter().collect::<std::collections::BTreeSet<u16>>() {
+            let value = self.y.value(f64::from(step) / f64::from(rows - 1));
+            let label = format!("{:>width$}", short(value), width = usize::from(GUTTER) - 2);
+            buffer.set_stringn(self.plot.x - GUTTER, self.plot.bottom() - 1 - step, label, usize::from(GUTTER) - 2, frame.dim);
+        }
+        self.draw_ticks(buffer, frame);
+    }
+
+    /// Labels below the axis, those that would run into the one before left out.
+    fn draw_ticks(&self, buffer: &mut Buffer, frame: &Frame) {
+        let mut free_from = self.plot.x.saturating_sub(GUTTER);
+        for (value, label) in frame.ticks {
+            let Some(column) = self.column(*value) else { continue };
+            put(buffer, column, self.plot.bottom(), if self.ascii { '+' } else { '┴' }, frame.dim);
+            let width = label.chars().count() as u16;
+            let start = column.saturating_sub(width / 2).min(self.plot.right().saturating_sub(width)).max(self.plot.x - GUTTER);
+            if start >= free_from {
+                buffer.set_stringn(start, self.plot.bottom() + 1, label, usize::from(width), frame.dim);
+                free_from = start + width + 1;
+            }
+        }
+    }
+
+    fn draw_line(&self, buffer: &mut Buffer, curve: &Curve) {
+        let dot = if self.ascii { '.' } else { '·' };
+        for pair in curve.points.windows(2) {
+            let (Some(from), Some(to)) = (self.column(pair[0].x), self.column(pair[1].x)) else { continue };
+            let (start, end) = (f64::from(self.row(pair[0].y)), f64::from(self.row(pair[1].y)));
+            for column in from..=to {
+                let part = f64::from(column - from) / f64::from((to - from).max(1));
+                put(buffer, column, (start + (end - start) * part).round() as u16, dot, curve.style);
+            }
+        }
+        for point in &curve.points {
+            let (Some(column), Some((low, high))) = (self.column(point.x), point.interval) else { continue };
+            for row in self.row(high)..=self.row(low) {
+                put(buffer, column, row, if self.ascii { '|' } else { '│' }, curve.style);
+            }
+        }
+    }
+
+    fn draw_letters(&self, buffer: &mut Buffer, curve: &Curve) {
+        let mut next = 0;
+        for point in &curve.points {
+            let Some(column) = self.column(point.x) else { continue };
+            let many = curve.points.len() > usize::from(self.plot.width / 3);
+            if !many || column >= next {
+                put(buffer, column, self.row(point.y), curve.letter, curve.style);
+                next = column + LETTER_EVERY;
+            }
+        }
+    }
+}
+
+fn put(buffer: &mut Buffer, column: u16, row: u16, glyph: char, style: Style) {
+    if let Some(cell) = buffer.cell_mut((column, row)) {
+        cell.set_char(glyph).set_style(style);
+    }
+}

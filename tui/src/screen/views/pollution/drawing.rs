@@ -1,0 +1,178 @@
+//! The matrix on the screen: each cell has a shade and its number.
+
+use super::matrix::{Matrix, Measure};
+use super::{Level, Pollution, functions};
+use crate::numbers::{percent, short};
+use crate::screen::text::{cut, wrapped};
+use crate::screen::theme::{Role, SHADES};
+use crate::screen::view::Scene;
+use crate::screen::views::grid::{first_row, put};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+/// Columns of a cell of the matrix.
+const CELL: std::ops::RangeInclusive<u16> = 10..=14;
+/// Columns of the evictors' names at most.
+const NAMES_MOST: usize = 20;
+/// Each shade stands for values down to this part of those of the next darker one.
+const SHADE_RATIO: f64 = 0.25;
+/// Signs of shade in a cell.
+const SHADE_SIGNS: usize = 2;
+
+/// Draws the view.
+pub(super) fn draw(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let theme = scene.theme;
+    put(buffer, area, area.y, &view.title(scene), theme.style(Role::Heading));
+    put(buffer, area, area.y + 1, &path(view), theme.style(Role::Dim));
+    let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+    if let Level::Functions { evictor, victim, .. } = &view.level
+        && let Some(answer) = view.chosen.in_depth(scene)
+    {
+        functions::draw(buffer, body, (answer, evictor.as_str(), victim.as_str()), view.scroll, scene);
+        return;
+    }
+    match view.matrix(scene) {
+        Some(matrix) if !matrix.is_empty() => draw_matrix(view, buffer, body, &matrix, scene),
+        Some(_) => put(buffer, body, body.y, "no misses here", theme.style(Role::Text)),
+        None => {
+            let mechanism = view.chosen.mechanism(scene);
+            let reason = scene.situation.snapshot.answer(mechanism).and_then(|answer| answer.reason());
+            let reason = reason.unwrap_or_else(|| view.chosen.missing(scene));
+            for (line, text) in wrapped(&format!("{}: {reason}", mechanism.name()), usize::from(body.width), 0).iter().enumerate() {
+                put(buffer, body, body.y + line as u16, text, theme.style(Role::Text));
+            }
+        }
+    }
+}
+
+/// Where the view is, and how to go on.
+fn path(view: &Pollution) -> String {
+    match &view.level {
+        Level::Modes => "modes; Enter: the calls of the column's mode".into(),
+        Level::Calls(mode) => format!("modes > calls in {} mode; Enter: kernel functions, Esc: back", mode.name()),
+        Level::Functions { mode, evictor, victim } => {
+            format!("modes > calls in {} mode > {evictor} pushes out {victim}; Esc: back", mode.name())
+        }
+    }
+}
+
+/// Widths and the part of the matrix that is seen.
+struct Window {
+    names: usize,
+    cell: u16,
+    first: (usize, usize),
+    count: (usize, usize),
+}
+
+impl Window {
+    fn of(matrix: &Matrix, cursor: (usize, usize), area: Rect) -> Window {
+        let longest = matrix.evictors.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let names = longest.min(NAMES_MOST).min(usize::from(area.width / 3)).max(7);
+        let room = area.width.saturating_sub(names as u16 + 1);
+        let cell = (room / matrix.victims.len().max(1) as u16).clamp(*CELL.start(), *CELL.end());
+        let columns = usize::from(room / cell).clamp(1, matrix.victims.len());
+        // the header above, two lines of the cell under the cursor below
+        let rows = usize::from(area.height.saturating_sub(3));
+        let first =
+            (first_row(matrix.evictors.len(), rows, Some(cursor.0)), first_row(matrix.victims.len(), columns, Some(cursor.1)));
+        Window { names, cell, first, count: (rows.min(matrix.evictors.len() - first.0), columns) }
+    }
+
+    fn x(&self, area: Rect, column: usize) -> u16 {
+        area.x + self.names as u16 + 1 + (column - self.first.1) as u16 * self.cell
+    }
+}
+
+fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matrix, scene: &Scene) {
+    let theme = scene.theme;
+    let cursor = view.clamped(matrix);
+    let window = Window::of(matrix, cursor, area);
+    let columns = window.first.1..window.first.1 + window.count.1;
+    put(buffer, area, area.y, &cut("evictor", window.names, theme), theme.style(Role::Dim));
+    for column in columns.clone() {
+        let hidden = column + 1 == columns.end && columns.end < matrix.victims.len();
+        let sign = if hidden { theme.glyphs.arrows[1] } else { ' ' };
+        let width = usize::from(window.cell) - 2;
+        let name = format!("{:>width$}{sign}", cut(&matrix.victims[column], width, theme));
+        let style = theme.style(if column == cursor.1 { Role::Key } else { Role::Dim });
+        buffer.set_stringn(window.x(area, column), area.y, name, usize::from(window.cell), style);
+    }
+    let largest = matrix.largest(view.measure);
+    for row in window.first.0..window.first.0 + window.count.0 {
+        let y = area.y + 1 + (row - window.first.0) as u16;
+        let style = theme.style(if row == cursor.0 { Role::Key } else { Role::Text });
+        buffer.set_stringn(area.x, y, cut(&matrix.evictors[row], window.names, theme), window.names, style);
+        for column in columns.clone() {
+            let value = matrix.value(row, column, view.measure);
+            let cell = Rect { x: window.x(area, column), y, width: window.cell, height: 1 };
+            draw_cell(buffer, cell, (value, largest), view.measure, (row, column) == cursor, scene);
+        }
+    }
+    let below = Rect { y: area.bottom().saturating_sub(2), height: 2.min(area.height), ..area };
+    draw_detail(view, buffer, below, matrix, cursor, scene);
+}
+
+fn draw_cell(buffer: &mut Buffer, cell: Rect, (value, largest): (f64, f64), measure: Measure, selected: bool, scene: &Scene) {
+    let theme = scene.theme;
+    let step = shade(value, largest);
+    let signs: String = std::iter::repeat_n(theme.glyphs.shades[step], SHADE_SIGNS).collect();
+    buffer.set_stringn(cell.x, cell.y, &signs, SHADE_SIGNS, theme.style(Role::Shade(step)));
+    let width = usize::from(cell.width) - SHADE_SIGNS - 1;
+    let number = if value > 0.0 { format!("{:>width$}", text(value, measure)) } else { " ".repeat(width) };
+    let style = if selected { theme.style(Role::Selected) } else { Style::default() };
+    buffer.set_stringn(cell.x + SHADE_SIGNS as u16, cell.y, number, width, style);
+}
+
+/// A value for a cell.
+fn text(value: f64, measure: Measure) -> String {
+    match measure {
+        Measure::Share => percent(value),
+        _ => short(value),
+    }
+}
+
+/// Shade of a value: each step is a quarter of the next darker one; anything above zero has one.
+fn shade(value: f64, largest: f64) -> usize {
+    if value <= 0.0 || largest <= 0.0 {
+        return 0;
+    }
+    let below = (0..SHADES - 1).take_while(|step| value < largest * SHADE_RATIO.powi(*step as i32 + 1)).count();
+    SHADES - below
+}
+
+/// The cell under the cursor in words, with the difference from the pinned scenario.
+fn draw_detail(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matrix, cursor: (usize, usize), scene: &Scene) {
+    let theme = scene.theme;
+    let value = |measure: Measure| matrix.value(cursor.0, cursor.1, measure);
+    let (evictor, victim) = (&matrix.evictors[cursor.0], &matrix.victims[cursor.1]);
+    put(buffer, area, area.y, &sentence(evictor, victim), theme.style(Role::Text));
+    let mut line = format!(
+        "{} misses, {} cycles a request; {} of its misses",
+        short(value(Measure::Misses)),
+        short(value(Measure::Cycles)),
+        percent(value(Measure::Share))
+    );
+    if let Some(pinned) = view.pinned(scene) {
+        let before = pinned.value_of(evictor, victim, view.measure);
+        let difference = value(view.measure) - before;
+        let shown = if view.measure == Measure::Share { percent(difference.abs()) } else { short(difference.abs()) };
+        let sign = if difference < 0.0 { '-' } else { '+' };
+        line.push_str(&format!("; {}pinned {sign}{shown}", theme.glyphs.delta));
+    }
+    if area.height > 1 {
+        put(buffer, area, area.y + 1, &line, theme.style(Role::Text));
+    }
+}
+
+/// What a cell counts, in words.
+fn sentence(evictor: &str, victim: &str) -> String {
+    match evictor {
+        "never" => format!("{victim} meets lines that were never there before"),
+        "coherence" => format!("{victim} misses what another core's write took away"),
+        "flush" => format!("{victim} misses what a flush threw out"),
+        "same" => format!("{victim} misses what code of its own mode had pushed out"),
+        "itself" => format!("{victim} misses what it had pushed out itself"),
+        evictor => format!("{victim} misses what {evictor} had pushed out"),
+    }
+}

@@ -1,0 +1,264 @@
+//! One knob on the horizontal axis, a curve for each mechanism; a cursor reads values with their intervals.
+
+use super::chart::{self, Axis, Curve, Point, Scale};
+use super::grid::put;
+use crate::numbers::{fixed, short};
+use crate::screen::action::{Effect, ViewAction};
+use crate::screen::knobs::{KNOBS, Knob, Steps, Target};
+use crate::screen::questions::Question;
+use crate::screen::state::Situation;
+use crate::screen::sweeping::{SweepAnswer, SweepRequest, SweepValue};
+use crate::screen::text::cut;
+use crate::screen::theme::Role;
+use crate::screen::view::{Export, Scene, View};
+use mechanisms::registry::ALL;
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use sim_core::report::RunReport;
+
+/// Values below and above the present one.
+const STEPS: isize = 3;
+/// Names of a knob that are swept at most.
+const NAMES_MOST: usize = 8;
+
+/// What the curves show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Metric {
+    #[default]
+    Throughput,
+    SpeedUp,
+    Median,
+    P99,
+    Processor,
+}
+
+const METRICS: [Metric; 5] = [Metric::Throughput, Metric::SpeedUp, Metric::Median, Metric::P99, Metric::Processor];
+
+impl Metric {
+    /// In words, with the unit.
+    fn name(self) -> &'static str {
+        match self {
+            Metric::Throughput => "requests/s",
+            Metric::SpeedUp => "throughput over sync's",
+            Metric::Median => "median latency, us",
+            Metric::P99 => "99th percentile of the latency, us",
+            Metric::Processor => "processor time, us a request",
+        }
+    }
+
+    /// Value with its interval, where there is one.
+    fn of(self, report: &RunReport) -> (f64, Option<(f64, f64)>) {
+        let estimate = |estimate: &sim_core::report::Estimate| {
+            let interval = (estimate.low.is_finite() && estimate.high > estimate.low).then_some((estimate.low, estimate.high));
+            (estimate.mean, interval)
+        };
+        match self {
+            Metric::Throughput => estimate(&report.throughput_rps),
+            Metric::SpeedUp => report.speedup_vs_sync.as_ref().map_or((f64::NAN, None), estimate),
+            Metric::Median => (report.latency_us.p50, None),
+            Metric::P99 => (report.latency_us.p99, None),
+            Metric::Processor => (report.cpu_us_per_request, None),
+        }
+    }
+}
+
+/// The view.
+#[derive(Clone, Debug, Default)]
+pub struct SweepView {
+    /// Position among the knobs that can be swept; connections at first.
+    knob: Option<usize>,
+    metric: Metric,
+    /// Value that is read.
+    cursor: usize,
+}
+
+/// Knobs that can be swept: settings of one workload, mechanism by mechanism.
+fn knobs() -> Vec<&'static Knob> {
+    KNOBS.iter().filter(|knob| matches!(knob.target, Target::Setting(_) | Target::Rate)).collect()
+}
+
+/// Values of a knob around the present one: names, or steps in both directions.
+fn values(knob: &Knob, situation: &Situation) -> Vec<String> {
+    let present = knob.value(situation);
+    if let Steps::Names(names) = knob.steps {
+        return names(&situation.scenario).into_iter().take(NAMES_MOST).collect();
+    }
+    let mut values = Vec::new();
+    for step in -STEPS..=STEPS {
+        let value = if step == 0 { Some(present.clone()) } else { knob.stepped(situation, step) };
+        if let Some(value) = value.filter(|value| !values.contains(value)) {
+            values.push(value);
+        }
+    }
+    // a value that stands for "as many as it takes" comes before the numbers
+    values.sort_by_key(|value| value.parse::<u64>().unwrap_or(0));
+    values
+}
+
+impl SweepView {
+    fn knob(&self) -> &'static Knob {
+        let knobs = knobs();
+        let connections = || knobs.iter().position(|knob| knob.name == "connections").unwrap_or(0);
+        knobs[self.knob.unwrap_or_else(connections) % knobs.len()]
+    }
+
+    /// The sweep over the chosen knob, when it is there.
+    fn answer<'a>(&self, scene: &'a Scene) -> Option<&'a SweepAnswer> {
+        scene.situation.snapshot.sweep.as_deref().filter(|answer| answer.knob == self.knob().name)
+    }
+
+    fn request(&self, scene: &Scene) -> SweepRequest {
+        let knob = self.knob();
+        let value = |text: String| {
+            let scenario = knob.turned(scene.situation, &text);
+            let resolved = scenario.and_then(|scenario| scenario.resolve().map_err(|error| error.problem));
+            SweepValue { label: text, settings: resolved.map(|resolved| Box::new(resolved.settings().clone())) }
+        };
+        SweepRequest { knob: knob.name.into(), values: values(knob, scene.situation).into_iter().map(value).collect() }
+    }
+
+    /// How far the sweep is, or how to begin it.
+    fn status(&self, scene: &Scene) -> String {
+        match self.answer(scene) {
+            None => {
+                let points = values(self.knob(), scene.situation).len() * ALL.len();
+                format!("Enter simulates {points} points; n: another knob, m: another measure")
+            }
+            Some(answer) if answer.complete => format!("{} points, {} seeds each", answer.total(), answer.seeds),
+            Some(answer) => {
+                let seeds = if answer.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", answer.seeds) };
+                format!("{seeds} a point: {} of {} points done", answer.done, answer.total())
+            }
+        }
+    }
+
+    fn curves(&self, answer: &SweepAnswer, scene: &Scene) -> Vec<Curve> {
+        let curve = |(way, entry): (usize, &mechanisms::registry::Description)| {
+            let point = |(value, points): (usize, &Vec<Option<crate::screen::sweeping::SweptPoint>>)| {
+                let report = points[way].as_ref()?.as_ref().ok().filter(|report| report.applicable)?;
+                let (y, interval) = self.metric.of(report);
+                y.is_finite().then_some(Point { x: value as f64, y, interval })
+            };
+            let points: Vec<Point> = answer.points.iter().enumerate().filter_map(point).collect();
+            let shown = scene.situation.lets_through(entry.name);
+            Curve {
+                letter: scene.theme.glyphs.markers[way],
+                style: scene.theme.style(Role::Series(way)),
+                points: if shown { points } else { Vec::new() },
+            }
+        };
+        ALL.iter().enumerate().map(curve).collect()
+    }
+
+    fn draw_chart(&self, buffer: &mut Buffer, area: Rect, answer: &SweepAnswer, scene: &Scene) {
+        let curves = self.curves(answer, scene);
+        let tops =
+            curves.iter().flat_map(|curve| &curve.points).map(|point| point.interval.map_or(point.y, |own| own.1.max(point.y)));
+        let largest = tops.fold(0.0, f64::max);
+        let last = answer.values.len().saturating_sub(1) as f64;
+        // half a step of room on both sides keeps the first letters off the axis
+        let axes = (Axis { low: -0.25, high: last + 0.25, scale: Scale::Linear }, Axis::from_zero(largest));
+        let ticks: Vec<(f64, String)> = answer.values.iter().enumerate().map(|(at, label)| (at as f64, label.clone())).collect();
+        let frame = chart::Frame {
+            ticks: &ticks,
+            cursor: Some(self.cursor.min(answer.values.len().saturating_sub(1)) as f64),
+            dim: scene.theme.style(Role::Dim),
+            ascii: scene.theme.is_ascii(),
+        };
+        chart::draw(buffer, area, axes, &curves, &frame);
+    }
+
+    /// The mechanisms with their values under the cursor.
+    fn draw_legend(&self, buffer: &mut Buffer, area: Rect, answer: &SweepAnswer, scene: &Scene) {
+        let cursor = self.cursor.min(answer.values.len().saturating_sub(1));
+        let longest = ALL.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+        for (line, (way, entry)) in ALL.iter().enumerate().take(usize::from(area.height)).enumerate() {
+            let words = match answer.points.get(cursor).and_then(|points| points[way].as_ref()) {
+                None => "not simulated yet".to_owned(),
+                Some(Err(problem)) => problem.clone(),
+                Some(Ok(report)) if !report.applicable => {
+                    format!("does not apply: {}", report.reason.as_deref().unwrap_or("no reason given"))
+                }
+                Some(Ok(report)) => read(self.metric.of(report), report.reps, scene),
+            };
+            let text = format!("{} {:<longest$}  {words}", scene.theme.glyphs.markers[way], entry.name);
+            let style = scene.theme.style(Role::Series(way));
+            put(buffer, area, area.y + line as u16, &cut(&text, usize::from(area.width), scene.theme), style);
+        }
+    }
+}
+
+/// A value with its interval and seeds, in words.
+fn read((value, interval): (f64, Option<(f64, f64)>), seeds: u32, scene: &Scene) -> String {
+    let half = interval
+        .map_or_else(String::new, |(low, high)| format!(" {} {}", scene.theme.glyphs.plus_minus, short((high - low) / 2.0)));
+    format!("{}{half}  n = {seeds}", short(value))
+}
+
+impl View for SweepView {
+    fn name(&self) -> &'static str {
+        "Sweep"
+    }
+
+    fn update(&mut self, action: ViewAction, scene: &Scene) -> Vec<Effect> {
+        let count = self.answer(scene).map_or(0, |answer| answer.values.len());
+        match action {
+            ViewAction::Left => self.cursor = self.cursor.min(count.saturating_sub(1)).saturating_sub(1),
+            ViewAction::Right => self.cursor = (self.cursor + 1).min(count.saturating_sub(1)),
+            ViewAction::Home => self.cursor = 0,
+            ViewAction::End => self.cursor = count.saturating_sub(1),
+            ViewAction::NextKind => {
+                let position = knobs().iter().position(|knob| knob.name == self.knob().name).unwrap_or(0);
+                self.knob = Some((position + 1) % knobs().len());
+            }
+            ViewAction::NextUnit => {
+                let position = METRICS.iter().position(|metric| *metric == self.metric).unwrap_or(0);
+                self.metric = METRICS[(position + 1) % METRICS.len()];
+            }
+            ViewAction::Open if self.answer(scene).is_none() => {
+                self.cursor = 0;
+                return vec![Effect::Ask(Question::Sweep(self.request(scene)))];
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
+        let buffer = frame.buffer_mut();
+        let width = usize::from(area.width);
+        let title = format!("{} over {}", self.metric.name(), self.knob().name);
+        put(buffer, area, area.y, &cut(&title, width, scene.theme), scene.theme.style(Role::Heading));
+        put(buffer, area, area.y + 1, &cut(&self.status(scene), width, scene.theme), scene.theme.style(Role::Dim));
+        let Some(answer) = self.answer(scene) else {
+            let labels = values(self.knob(), scene.situation).join(", ");
+            let text = format!("{}: {labels}", self.knob().name);
+            put(buffer, area, area.y + 3, &cut(&text, width, scene.theme), scene.theme.style(Role::Text));
+            return;
+        };
+        let legend_height = (ALL.len() as u16).min(area.height / 2);
+        let legend = Rect { y: area.bottom() - legend_height, height: legend_height, ..area };
+        let plot = Rect { y: area.y + 2, height: area.height.saturating_sub(2 + legend_height), ..area };
+        self.draw_chart(buffer, plot, answer, scene);
+        self.draw_legend(buffer, legend, answer, scene);
+    }
+
+    fn export(&self, scene: &Scene) -> Export {
+        let digits = |value: f64| if value.is_finite() { fixed(value, 6).replace(',', "") } else { String::new() };
+        let mut rows = Vec::new();
+        if let Some(answer) = self.answer(scene) {
+            for (label, points) in answer.values.iter().zip(&answer.points) {
+                for (entry, point) in ALL.iter().zip(points) {
+                    let Some(Ok(report)) = point else { continue };
+                    let (value, interval) = self.metric.of(report);
+                    let (low, high) = interval.unwrap_or((f64::NAN, f64::NAN));
+                    let numbers = [digits(value), digits(low), digits(high), report.reps.to_string()];
+                    rows.push([label.clone(), entry.name.to_owned()].into_iter().chain(numbers).collect());
+                }
+            }
+        }
+        let columns = [self.knob().name, "mechanism", "value", "low", "high", "seeds"].map(str::to_owned);
+        Export { title: format!("{} over {}", self.metric.name(), self.knob().name), columns: columns.to_vec(), rows }
+    }
+}

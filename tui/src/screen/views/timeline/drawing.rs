@@ -1,0 +1,296 @@
+//! Tracks on the screen: every kind of work has a letter besides its colour.
+
+use super::TimelineView;
+use super::events::{ENTRY_STATES, Events, PageState};
+use crate::screen::in_depth::InDepthAnswer;
+use crate::screen::text::cut;
+use crate::screen::theme::Role;
+use crate::screen::view::Scene;
+use crate::screen::views::grid::put;
+use os_model::timeline::{Slice, What};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use sim_core::ids::Cycles;
+use std::collections::BTreeMap;
+
+/// Columns of the tracks' names.
+const NAMES: u16 = 9;
+/// A slice so wide has its name written into it.
+const NAMED_FROM: usize = 5;
+/// What stands for the kinds of work: letter, name, position among the parts of a stack.
+const KINDS: [(char, &str, usize); 9] = [
+    ('U', "program", 0),
+    ('K', "call", 2),
+    ('S', "softirq", 3),
+    ('I', "interrupt", 7),
+    ('W', "scheduler", 6),
+    ('M', "mechanism", 4),
+    ('x', "crossing", 5),
+    ('C', "client", 1),
+    ('.', "idle", 7),
+];
+/// What a mechanism without syscall pages builds a batch of.
+const READY: &str = "ready list";
+
+/// Position among [`KINDS`].
+fn kind(what: What) -> usize {
+    match what {
+        What::User | What::Elevated => 0,
+        What::Call(_) => 1,
+        What::Softirq => 2,
+        What::Interrupt => 3,
+        What::Scheduler => 4,
+        What::Mechanism(_) => 5,
+        What::Crossing => 6,
+        What::Client => 7,
+        What::Idle => 8,
+    }
+}
+
+/// The part of the timeline that is seen.
+struct Window {
+    start: Cycles,
+    column: Cycles,
+    tracks: Rect,
+}
+
+impl Window {
+    /// First cycle of a column.
+    fn time(&self, column: u16) -> Cycles {
+        self.start + u64::from(column) * self.column
+    }
+
+    fn column_of(&self, at: Cycles) -> u16 {
+        ((at.saturating_sub(self.start)) / self.column).min(u64::from(self.tracks.width.saturating_sub(1))) as u16
+    }
+}
+
+/// Draws the view.
+pub(super) fn draw(view: &TimelineView, buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let theme = scene.theme;
+    let Some(answer) = view.chosen.in_depth(scene) else {
+        let text = format!("{} {}", view.chosen.mechanism(scene).name(), view.chosen.missing(scene));
+        put(buffer, area, area.y, &cut(&text, usize::from(area.width), theme), theme.style(Role::Text));
+        return;
+    };
+    let at = view.at(answer);
+    let tracks = Rect { x: area.x + NAMES, width: area.width.saturating_sub(NAMES), ..area };
+    let half = u64::from(tracks.width / 2) * view.column_cycles();
+    let start = at.saturating_sub(half).max(answer.events.span().0);
+    let window = Window { start, column: view.column_cycles(), tracks };
+    draw_head(view, buffer, area, answer, at, scene);
+    let mut y = area.y + 2;
+    let foot = area.bottom().saturating_sub(2);
+    draw_ruler(buffer, Rect { y, height: 1, ..area }, &window, at, answer, scene);
+    y += 1;
+    let cores = answer.events.timeline().cores();
+    let pages = answer.events.pages(at);
+    let below = if pages.is_empty() { 1 } else { 1 + pages.len().min(4) as u16 };
+    let lines = if foot.saturating_sub(y + below) >= 2 * cores.len() as u16 { 2 } else { 1 };
+    for (core, slices) in cores.iter().enumerate().skip(view.first_core.min(cores.len().saturating_sub(1))) {
+        if y + lines > foot.saturating_sub(below.min(3)) {
+            break;
+        }
+        draw_core(buffer, Rect { y, height: lines, ..area }, core, slices, &window, at, scene);
+        y += lines;
+    }
+    draw_counts(buffer, Rect { y, height: foot.saturating_sub(y), ..area }, answer, &pages, &window, at, scene);
+    draw_foot(buffer, Rect { y: foot, height: area.bottom() - foot, ..area }, answer, at, scene);
+}
+
+fn draw_head(view: &TimelineView, buffer: &mut Buffer, area: Rect, answer: &InDepthAnswer, at: Cycles, scene: &Scene) {
+    let theme = scene.theme;
+    let time = |cycles: Cycles| microseconds(cycles, answer.frequency_mhz);
+    let (start, end) = answer.events.span();
+    let state = if view.running { "running" } else { "paused" };
+    let title = format!(
+        "{}: {} us of {} to {} us, seed {}, {state}; a column is {} ns",
+        answer.label,
+        time(at),
+        time(start),
+        time(end),
+        answer.seed,
+        nanoseconds(view.column_cycles(), answer.frequency_mhz),
+    );
+    put(buffer, area, area.y, &cut(&title, usize::from(area.width), theme), theme.style(Role::Heading));
+    let mut x = area.x;
+    for (letter, name, part) in KINDS {
+        let text = format!("{letter} {name}  ");
+        let width = text.chars().count() as u16;
+        if x + width <= area.right() + 2 {
+            buffer.set_stringn(x, area.y + 1, &text, usize::from(area.right() - x), theme.style(Role::Part(part)));
+        }
+        x = (x + width).min(area.right());
+    }
+}
+
+fn draw_ruler(buffer: &mut Buffer, line: Rect, window: &Window, at: Cycles, answer: &InDepthAnswer, scene: &Scene) {
+    let theme = scene.theme;
+    put(buffer, line, line.y, "us", theme.style(Role::Dim));
+    let step = 16;
+    for column in (0..window.tracks.width).step_by(step) {
+        let label = format!("{}{}", theme.glyphs.lines[1], microseconds(window.time(column), answer.frequency_mhz));
+        buffer.set_stringn(
+            window.tracks.x + column,
+            line.y,
+            label,
+            usize::from(window.tracks.width - column).min(step - 1),
+            theme.style(Role::Dim),
+        );
+    }
+    let mark = if theme.is_ascii() { "V" } else { "▼" };
+    buffer.set_stringn(window.tracks.x + window.column_of(at), line.y, mark, 1, theme.style(Role::Key));
+}
+
+/// One core: letters of what it does, and where there is a second line, names.
+fn draw_core(buffer: &mut Buffer, area: Rect, core: usize, slices: &[Slice], window: &Window, at: Cycles, scene: &Scene) {
+    let theme = scene.theme;
+    put(buffer, area, area.y, &format!("core {core}"), theme.style(Role::Text));
+    for (column, kind) in runs(slices, window) {
+        let (letter, _, part) = KINDS[kind];
+        buffer.set_stringn(window.tracks.x + column, area.y, letter.to_string(), 1, theme.style(Role::Part(part)));
+    }
+    draw_names(buffer, area.bottom() - 1, slices, window, area.height == 1, scene);
+    let column = window.tracks.x + window.column_of(at);
+    if let Some(cell) = buffer.cell_mut((column, area.y)) {
+        cell.set_style(theme.style(Role::Selected));
+    }
+}
+
+/// The kind of work that takes most of each column.
+fn runs(slices: &[Slice], window: &Window) -> Vec<(u16, usize)> {
+    let mut found = Vec::new();
+    let mut first = slices.partition_point(|slice| slice.end <= window.start);
+    for column in 0..window.tracks.width {
+        let (from, to) = (window.time(column), window.time(column + 1));
+        while first < slices.len() && slices[first].end <= from {
+            first += 1;
+        }
+        let mut shares: BTreeMap<usize, Cycles> = BTreeMap::new();
+        for slice in slices[first..].iter().take_while(|slice| slice.start < to) {
+            *shares.entry(kind(slice.what)).or_default() += slice.end.min(to) - slice.start.max(from);
+        }
+        let most = shares.into_iter().max_by_key(|(kind, cycles)| (*cycles, std::cmp::Reverse(*kind)));
+        found.extend(most.map(|(kind, _)| (column, kind)));
+    }
+    found
+}
+
+/// Names of the slices that are wide enough; in the track itself with a bar before each when there is no line for them.
+fn draw_names(buffer: &mut Buffer, y: u16, slices: &[Slice], window: &Window, inside: bool, scene: &Scene) {
+    let theme = scene.theme;
+    let first = slices.partition_point(|slice| slice.end <= window.start);
+    let end = window.time(window.tracks.width);
+    let mut position = first;
+    while position < slices.len() && slices[position].start < end {
+        let slice = &slices[position];
+        // what is told apart by request only has one name
+        let mut until = slice.end;
+        while position + 1 < slices.len() && slices[position + 1].what == slice.what && !slices[position + 1].begins {
+            position += 1;
+            until = slices[position].end;
+        }
+        position += 1;
+        let (from, to) = (window.column_of(slice.start.max(window.start)), window.column_of(until.min(end)));
+        let width = usize::from(to - from);
+        if width >= NAMED_FROM && slice.what != What::Idle {
+            let name = cut(&slice.what.name(), width - 1 - usize::from(inside), theme);
+            let style = theme.style(Role::Part(KINDS[kind(slice.what)].2));
+            buffer.set_stringn(window.tracks.x + from + u16::from(inside), y, name, width, style);
+        }
+    }
+}
+
+/// What has built up over time, and the entries of the pages now.
+fn draw_counts(
+    buffer: &mut Buffer,
+    area: Rect,
+    answer: &InDepthAnswer,
+    pages: &[PageState],
+    window: &Window,
+    at: Cycles,
+    scene: &Scene,
+) {
+    let theme = scene.theme;
+    if area.height == 0 {
+        return;
+    }
+    let events = &answer.events;
+    let (name, count) = if events.has_pages() { ("posted", "submitted") } else { ("ready", READY) };
+    let largest = events.largest(count);
+    put(buffer, area, area.y, &format!("{name} {}", events.sum_of(count, at)), theme.style(Role::Text));
+    draw_strip(buffer, area.y, (events, count, largest), window, scene);
+    for (line, page) in pages.iter().enumerate().take(usize::from(area.height - 1)) {
+        let y = area.y + 1 + line as u16;
+        put(buffer, area, y, &format!("page {}", page.page), theme.style(Role::Text));
+        draw_page(buffer, Rect { x: window.tracks.x, y, width: window.tracks.width, height: 1 }, page, scene);
+    }
+}
+
+/// A count over time as a line of bars.
+fn draw_strip(buffer: &mut Buffer, y: u16, (events, count, largest): (&Events, &str, u64), window: &Window, scene: &Scene) {
+    const DRAWN: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const ASCII: [char; 9] = [' ', '.', '.', ':', ':', '|', '|', '#', '#'];
+    let signs = if scene.theme.is_ascii() { ASCII } else { DRAWN };
+    let end = events.span().1;
+    for column in (0..window.tracks.width).filter(|column| window.time(*column) < end) {
+        let value = events.sum_of(count, window.time(column + 1).min(end) - 1);
+        let step = if largest > 0 { (value * 8).div_ceil(largest).min(8) } else { 0 };
+        let style = scene.theme.style(Role::Part(4));
+        buffer.set_stringn(window.tracks.x + column, y, signs[step as usize].to_string(), 1, style);
+    }
+}
+
+/// The entries of a page, a letter each or a letter for several, and their numbers.
+fn draw_page(buffer: &mut Buffer, area: Rect, page: &PageState, scene: &Scene) {
+    let numbers: Vec<String> = ENTRY_STATES
+        .iter()
+        .zip(page.entries)
+        .rev()
+        .filter(|(_, count)| *count > 0)
+        .map(|((name, _), count)| format!("{count} {name}"))
+        .collect();
+    let numbers = numbers.join(", ");
+    let room = u64::from(area.width).saturating_sub(numbers.chars().count() as u64 + 3);
+    let each = page.total().div_ceil(room.max(1)).max(1);
+    let order = [3, 2, 1, 0];
+    let mut letters = String::new();
+    for state in order {
+        let count = page.entries[state].div_ceil(each) as usize;
+        letters.extend(std::iter::repeat_n(ENTRY_STATES[state].1, count));
+    }
+    let text = format!("[{}] {numbers}", cut(&letters, room as usize, scene.theme));
+    buffer.set_stringn(area.x, area.y, text, usize::from(area.width), scene.theme.style(Role::Text));
+}
+
+/// What happens now.
+fn draw_foot(buffer: &mut Buffer, area: Rect, answer: &InDepthAnswer, at: Cycles, scene: &Scene) {
+    let happenings = answer.events.happenings(at);
+    let words = if happenings.is_empty() { doing(answer, at) } else { happenings.join("; ") };
+    let width = usize::from(area.width);
+    let (first, second) = match words.char_indices().nth(width) {
+        None => (words.as_str(), ""),
+        Some((end, _)) => {
+            let end = words[..end].rfind(' ').unwrap_or(end);
+            (&words[..end], words[end..].trim_start())
+        }
+    };
+    put(buffer, area, area.y, first, scene.theme.style(Role::Text));
+    put(buffer, area, area.y + 1, &cut(second, width, scene.theme), scene.theme.style(Role::Text));
+}
+
+/// What each core does at a time at which nothing begins.
+fn doing(answer: &InDepthAnswer, at: Cycles) -> String {
+    let cores = answer.events.timeline().cores().len();
+    let words =
+        (0..cores).filter_map(|core| answer.events.slice(core, at).map(|slice| format!("core {core}: {}", slice.what.name())));
+    words.collect::<Vec<_>>().join("; ")
+}
+
+fn microseconds(cycles: Cycles, frequency_mhz: u32) -> String {
+    format!("{:.2}", cycles as f64 / f64::from(frequency_mhz))
+}
+
+fn nanoseconds(cycles: Cycles, frequency_mhz: u32) -> u64 {
+    (cycles * 1000) / u64::from(frequency_mhz)
+}

@@ -12,7 +12,8 @@ const UNROLLED: u64 = 16;
 /// A circle of addresses in a region.
 #[derive(Debug)]
 pub struct Chase<'a> {
-    first: usize,
+    /// Address of the next load.
+    at: usize,
     /// The addresses are followed only while their memory is there, and nobody else writes to it.
     _region: &'a Region,
     /// Lines on the circle.
@@ -27,16 +28,16 @@ impl<'a> Chase<'a> {
         for (offset, next) in offsets.iter().zip(following) {
             region.write(*offset, base + next);
         }
-        Chase { first: base + offsets.first().copied().unwrap_or(0), _region: region, lines: offsets.len() as u64 }
+        Chase { at: base + offsets.first().copied().unwrap_or(0), _region: region, lines: offsets.len() as u64 }
     }
 
-    /// Follows at least so many links from the beginning of the circle; gives back how many.
-    pub fn follow(&self, links: u64) -> u64 {
+    /// Follows at least so many links from where it was left; gives back how many. So a large circle is gone round in parts.
+    pub fn follow(&mut self, links: u64) -> u64 {
         if self.lines == 0 {
             return 0;
         }
         let turns = links.div_ceil(UNROLLED);
-        let mut at = self.first;
+        let mut at = self.at;
         for _ in 0..turns {
             for _ in 0..UNROLLED {
                 // SAFETY: `new` has written into each line of the circle the address of another line of it, in the same region, which is
@@ -44,7 +45,7 @@ impl<'a> Chase<'a> {
                 at = unsafe { (at as *const usize).read_volatile() };
             }
         }
-        std::hint::black_box(at);
+        self.at = std::hint::black_box(at);
         turns * UNROLLED
     }
 
@@ -121,8 +122,13 @@ mod tests {
     fn a_circle_is_followed_round() {
         let mut region = Region::new(16 << 10, Pages::Small).unwrap();
         let offsets = at_random(16 << 10, seed());
-        let chase = Chase::new(&mut region, &offsets);
+        let mut chase = Chase::new(&mut region, &offsets);
         assert_eq!((chase.lines(), chase.follow(1000)), (256, 1008));
+        let place = chase.at;
+        chase.follow(256);
+        assert_eq!(chase.at, place, "once round");
+        chase.follow(16);
+        assert_ne!(chase.at, place);
     }
 
     #[test]

@@ -54,6 +54,13 @@ impl Clock {
     }
 }
 
+/// Timer ticks of the kernel a second: its coarse clock goes forward once a tick. 0 for a clock that does not say.
+pub fn kernel_ticks_per_second() -> u32 {
+    let step = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
+    let nanoseconds = step.tv_sec * 1_000_000_000 + i64::from(step.tv_nsec);
+    if nanoseconds > 0 { ((1_000_000_000 + nanoseconds / 2) / nanoseconds) as u32 } else { 0 }
+}
+
 /// Ticks in a window of the operating system's clock.
 fn ticks_per_second() -> f64 {
     let (begun, first) = (Instant::now(), ticks());
@@ -90,6 +97,11 @@ mod tests {
     fn the_step_is_the_common_divisor() {
         assert_eq!(quantum(&[100, 126, 204, 204, 230]), 26);
         assert_eq!(quantum(&[5, 5, 5]), 1);
+    }
+
+    #[test]
+    fn a_kernel_ticks_between_once_and_ten_thousand_times_a_second() {
+        assert!((1..=10_000).contains(&kernel_ticks_per_second()));
     }
 
     #[test]

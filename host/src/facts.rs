@@ -63,6 +63,8 @@ pub struct Facts {
     pub huge_pages: String,
     /// What the kernel keeps time with.
     pub clock_source: String,
+    /// Timer ticks a second; 0 when it is not known.
+    pub tick_hz: u32,
     /// Running and waiting threads, mean of the last minute, before the measurement.
     pub load: f64,
 }
@@ -102,6 +104,7 @@ impl Facts {
             processors: count_of_list(&text("sys/devices/system/cpu/online")),
             huge_pages: chosen(&text("sys/kernel/mm/transparent_hugepage/enabled")),
             clock_source: text("sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            tick_hz: 0,
             load: text("proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
         }
     }

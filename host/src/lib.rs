@@ -18,6 +18,7 @@ pub mod effort;
 pub mod error;
 pub mod facts;
 
+pub mod findings;
 pub mod interleave;
 pub mod knee;
 pub mod measurements;

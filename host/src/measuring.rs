@@ -2,7 +2,7 @@
 
 use crate::Request;
 use crate::chase::{Chase, by_page};
-use crate::clock::Clock;
+use crate::clock::{Clock, kernel_ticks_per_second};
 use crate::core_clock::CoreClock;
 use crate::error::HostError;
 use crate::facts::Facts;
@@ -41,7 +41,7 @@ const LADDERS: [(&str, u64, Ladder); 10] = [
 /// there is none.
 pub fn measure(request: &Request) -> Result<Measurements, HostError> {
     let begun = Instant::now();
-    let facts = Facts::read();
+    let facts = Facts { tick_hz: kernel_ticks_per_second(), ..Facts::read() };
     let processors = allowed()?;
     let (processor, other_processor) = chosen(&processors)?;
     let _pinned = Pinned::to(processor)?;

@@ -5,9 +5,9 @@ pub const CORE_FREQUENCY: &str = "clock.core_frequency";
 
 /// Data caches.
 pub mod data {
-    /// Latency over huge pages, lines in random order inside pages, pages in random order: caches alone.
+    /// Latency over huge pages, all lines in random order: caches alone. A page's lines in a row would wake prefetchers of regions.
     pub const HUGE_PAGES: &str = "data.huge_pages";
-    /// The same over 4 KiB pages: 64 loads share a translation.
+    /// Latency over 4 KiB pages, pages in random order, lines in random order inside each: 64 loads share a translation.
     pub const SMALL_PAGES: &str = "data.small_pages";
     /// Over 4 KiB pages, all lines in random order: each load may also miss the TLB.
     pub const SMALL_PAGES_RANDOM: &str = "data.small_pages_random";

@@ -68,6 +68,11 @@ impl Series {
         self.summaries().map(|(x, summary)| (x, summary.median)).collect()
     }
 
+    /// Axis and least sample of each point that has samples.
+    pub fn leasts(&self) -> Vec<(u64, f64)> {
+        self.summaries().map(|(x, summary)| (x, summary.least)).collect()
+    }
+
     /// The summary of the point at `x`.
     pub fn at(&self, x: u64) -> Option<Summary> {
         Summary::of(&self.points.iter().find(|point| point.x == x)?.samples)

@@ -5,6 +5,7 @@ pub mod baseline;
 pub mod calibration;
 pub mod conditions;
 pub mod figures;
+pub mod host_machine;
 pub mod lab;
 pub mod outcome;
 pub mod papers;

@@ -15,7 +15,11 @@ const FINE_BYTES: u64 = 4 << 20;
 /// Loads of one short run at least: thousands of cycles even from the first level, so that the clock's step does not count.
 const LOADS_LEAST: u64 = 8192;
 /// At most, for what lies far out: a random part of a large circle says the same as all of it.
-const LOADS_MOST: u64 = 1 << 16;
+const LOADS_MOST: u64 = 1 << 14;
+/// Loads before the first that counts, at most: once round all that a private cache could hold.
+const LOADS_BEFORE_MOST: u64 = 1 << 16;
+/// Lines of a circle at most: 64 MiB of lines, drawn from all of the memory. No run comes back to a line that it has seen.
+const LINES_MOST: usize = 1 << 20;
 
 /// Sizes of the ladder.
 pub fn sizes(most: usize) -> Vec<u64> {
@@ -24,6 +28,9 @@ pub fn sizes(most: usize) -> Vec<u64> {
     sizes
 }
 
+/// Over small pages the ladder ends here: beyond, what it adds to huge pages is translation, which has a ladder of its own.
+const SMALL_PAGES_MOST: usize = 8 << 20;
+
 /// Measures all three orders.
 ///
 /// # Errors
@@ -31,9 +38,10 @@ pub fn sizes(most: usize) -> Vec<u64> {
 pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
     type Order = fn(usize, SeedTree) -> Vec<usize>;
     let ladders: [(&str, Pages, Order); 3] =
-        [(HUGE_PAGES, Pages::Huge, by_page), (SMALL_PAGES, Pages::Small, by_page), (SMALL_PAGES_RANDOM, Pages::Small, at_random)];
-    let sizes = sizes(bench.effort.data_bytes_most);
+        [(HUGE_PAGES, Pages::Huge, at_random), (SMALL_PAGES, Pages::Small, by_page), (SMALL_PAGES_RANDOM, Pages::Small, at_random)];
+    let most = bench.effort.data_bytes_most;
     let ladder = |(name, pages, order): (&str, Pages, Order)| {
+        let sizes = sizes(if pages == Pages::Huge { most } else { most.min(SMALL_PAGES_MOST) });
         let label = Label { name, axis: "bytes", unit: "cycles" };
         bench.series(label, &sizes, |bytes, seed| latency(bench, bytes as usize, pages, order, seed))
     };
@@ -50,10 +58,12 @@ fn latency(
 ) -> Result<f64, HostError> {
     let mut region = Region::new(bytes, pages)?;
     region.touch();
-    let chase = Chase::new(&mut region, &order(bytes, seed));
+    let mut lines = order(bytes, seed);
+    lines.truncate(LINES_MOST);
+    let mut chase = Chase::new(&mut region, &lines);
     let loads = chase.lines().clamp(LOADS_LEAST, LOADS_MOST);
     // What linking has left in the caches is not what going round leaves.
-    chase.follow(loads);
+    chase.follow(chase.lines().min(LOADS_BEFORE_MOST));
     Ok(bench.quietest(loads, || chase.follow(loads)))
 }
 

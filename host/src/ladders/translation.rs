@@ -20,7 +20,7 @@ pub fn measure(bench: &Bench) -> Result<Vec<Series>, HostError> {
     let label = |name| Label { name, axis: "pages", unit: "cycles" };
     let latency = |region: &mut Region, offsets: &[usize]| {
         region.touch();
-        let chase = Chase::new(region, offsets);
+        let mut chase = Chase::new(region, offsets);
         let loads = chase.lines().max(LOADS_LEAST);
         chase.follow(loads);
         bench.quietest(loads, || chase.follow(loads))

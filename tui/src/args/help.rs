@@ -87,6 +87,18 @@ Examples:
 The times are elapsed time per call of a loop, with the loop's own recorded user work. A batch is what one run of the loop issues \
 without depending on a result: a synchronous program gains nothing from it.";
 
+/// `calibrate`.
+pub const CALIBRATE: &str = "\
+Takes about a minute, and needs neither root nor hardware counters. Each value is measured, inferred (from other values, or reported by \
+the processor) or kept from the nearest preset because this host can't tell. Runs best on a quiet host: the spread says how quiet it \
+was. docs/calibrate.md says what is measured and how.
+
+Examples:
+  ringscope calibrate -o host.ron
+  ringscope compare memcached --machine host.ron --config host.kernel.ron
+  ringscope calibrate --quick                 a first look, nothing is written
+  ringscope calibrate --json | jq '.measurements.series[].name'";
+
 /// `validate papers`.
 pub const VALIDATE_PAPERS: &str = "\
 Uses of a row: INPUT goes into the model, CAL may be fitted, PRED is never fitted to and is what counts, SANITY is only shown. \

@@ -1,5 +1,6 @@
 //! Commands and options, declared once: parsing, help, completions, the manual page and the canonical command come from here.
 
+mod calibrate;
 mod canonical;
 mod experiment;
 mod help;
@@ -9,6 +10,7 @@ mod study;
 mod sweep;
 mod validate;
 
+pub use calibrate::CalibrateArguments;
 pub use canonical::{canonical_command, quoted};
 pub use experiment::{ClientChoice, ExperimentOptions, OutputOptions, Switch};
 pub use results::{DiffArguments, ReportArguments};
@@ -99,6 +101,9 @@ pub enum Command {
         #[command(subcommand)]
         command: StudyCommand,
     },
+    /// Measure this host: write its machine description and what its kernel's calls cost
+    #[command(after_long_help = help::CALIBRATE)]
+    Calibrate(CalibrateArguments),
     /// Predicted beside published: how far off the model is
     Validate {
         /// What to compare with.

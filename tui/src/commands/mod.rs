@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod advise;
+mod calibrate;
 mod compare;
 mod config;
 mod diff;
@@ -47,6 +48,7 @@ pub fn dispatch(arguments: &Arguments, terminal: &Terminal) -> Result<()> {
         Command::Merge(options) => merge::merge(options),
         Command::Tui(options) => tui::tui(options, terminal),
         Command::Study { command } => study::study(command, terminal),
+        Command::Calibrate(options) => calibrate::calibrate(options, terminal),
         Command::Validate { command } => validate::validate(command, terminal),
         Command::Replay(options) => replay::replay(options, terminal),
         Command::Report(options) => report::report(options, terminal),

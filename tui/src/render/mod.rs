@@ -2,6 +2,7 @@
 
 mod advice;
 mod comparison;
+pub mod calibration;
 pub mod diff;
 pub mod figure;
 pub mod html;

@@ -1,0 +1,124 @@
+//! `ringscope calibrate`: measures this host and describes it for the model.
+
+use crate::args::CalibrateArguments;
+use crate::render::calibration as render;
+use crate::terminal::Terminal;
+use crate::{cancel, output, progress};
+use anyhow::{Context, Result, bail};
+use host::effort::Effort;
+use host::error::HostError;
+use host::measurements::Measurements;
+use host::{Request, measure};
+use serde_json::json;
+use sim_core::seed::SeedTree;
+use std::path::{Path, PathBuf};
+use validation::host_machine::{HostMachine, describe, kernel_ron, machine_ron, model_null_call};
+
+/// Everything that a calibration writes.
+struct Files {
+    machine: PathBuf,
+    kernel: PathBuf,
+    series: PathBuf,
+}
+
+/// Measures the host.
+pub fn calibrate(options: &CalibrateArguments, terminal: &Terminal) -> Result<()> {
+    let files = options.output.as_deref().map(files).transpose()?;
+    let display = progress::display(terminal);
+    let request = Request {
+        effort: if options.quick { Effort::QUICK } else { Effort::FULL },
+        seeds: SeedTree::new(options.seed),
+        folder: std::env::temp_dir(),
+        progress: display.as_ref(),
+        cancel: cancel::flag(),
+    };
+    let measurements = match measure(&request) {
+        Ok(measurements) => measurements,
+        Err(HostError::Cancelled) => return Err(cancel::Interrupted.into()),
+        Err(error) => return Err(error.into()),
+    };
+    let host = describe(&measurements, &model_null_call)?;
+    let document = document(&host, &measurements)?;
+    if let Some(files) = &files {
+        write(files, &host, &measurements, &document)?;
+    }
+    if options.json {
+        return output::print(&document);
+    }
+    output::print(&render::text(&host, &measurements, terminal))?;
+    if let (Some(files), false) = (&files, terminal.quiet) {
+        output::remark(&format!(
+            "use it: ringscope compare memcached --machine {} --config {}; raw series in {}",
+            files.machine.display(),
+            files.kernel.display(),
+            files.series.display()
+        ));
+    }
+    Ok(())
+}
+
+/// Names of the files, after a look at whether they can be written: nobody measures for a minute to hear that.
+fn files(machine: &Path) -> Result<Files> {
+    if machine.extension().is_none_or(|ending| ending != "ron") {
+        bail!("{}: a machine description is written as .ron; use -o host.ron", machine.display());
+    }
+    output::check_folders(&[machine])?;
+    if machine.is_dir() {
+        bail!("{}: is a folder; give the name of a file", machine.display());
+    }
+    let files = Files {
+        machine: machine.to_owned(),
+        kernel: machine.with_extension("kernel.ron"),
+        series: machine.with_extension("json"),
+    };
+    let probe = machine.with_extension(format!("{}.part", std::process::id()));
+    std::fs::write(&probe, "")
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("{}: can't be written; check the folder, its rights and the free space", machine.display()))?;
+    Ok(files)
+}
+
+fn write(files: &Files, host: &HostMachine, measurements: &Measurements, document: &str) -> Result<()> {
+    output::write_file(&files.machine, machine_ron(host, measurements).as_bytes())?;
+    output::write_file(&files.kernel, kernel_ron(host, measurements).as_bytes())?;
+    output::write_file(&files.series, document.as_bytes())
+}
+
+fn document(host: &HostMachine, measurements: &Measurements) -> Result<String> {
+    let document = json!({
+        "schema": measurements.schema,
+        "base": host.base,
+        "machine": host.machine,
+        "parameters": host.parameters,
+        "kernel": host.kernel,
+        "findings": host.findings,
+        "measurements": measurements,
+    });
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_machine_and_are_tried_first() {
+        let folder = std::env::temp_dir();
+        let names = files(&folder.join("ringscope-calibrate-test.ron")).unwrap();
+        assert_eq!(names.kernel, folder.join("ringscope-calibrate-test.kernel.ron"));
+        assert_eq!(names.series, folder.join("ringscope-calibrate-test.json"));
+        assert!(!names.machine.exists(), "nothing is left behind");
+    }
+
+    #[test]
+    fn names_that_cannot_be_written_are_refused() {
+        let refused = |name: &str| files(Path::new(name)).map(drop).unwrap_err().to_string();
+        assert!(refused("host.json").contains("use -o host.ron"));
+        assert!(refused("no such folder/host.ron").contains("does not exist"));
+        let folder = std::env::temp_dir().join(format!("ringscope-calibrate-{}.ron", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let said = refused(&folder.display().to_string());
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(said.contains("is a folder"), "{said}");
+    }
+}

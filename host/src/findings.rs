@@ -289,3 +289,74 @@ fn return_stack_end(least_cycles: &[(u64, f64)], penalty: Option<f64>) -> Option
     let last_held = least_cycles.windows(2).rposition(|pair| per_level(pair) < least)? + 1;
     Some((least_cycles[last_held].0, least_cycles.get(last_held + 1)?.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made_up::MadeUp;
+
+    /// The value that is found, with how far it may be off as a share.
+    fn near(findings: &Findings, name: &str, expected: f64, share: f64) {
+        let value = findings.value(name).unwrap_or_else(|| panic!("{name} is not found in {findings:?}"));
+        assert!((value / expected - 1.0).abs() <= share, "{name}: {value} for {expected}");
+    }
+
+    /// The places between which a size is found.
+    fn between(findings: &Findings, name: &str, size: f64) {
+        let finding = findings.get(name).unwrap_or_else(|| panic!("{name} is not found in {findings:?}"));
+        assert!(finding.value <= size && size <= finding.below.unwrap(), "{name}: {finding:?} for {size}");
+    }
+
+    #[test]
+    fn what_is_known_of_a_host_is_found_in_its_series() {
+        for noise in [0.0, 0.05, 0.3] {
+            let host = MadeUp { noise, ..MadeUp::default() };
+            let findings = Findings::of(&host.measurements());
+            for (name, level) in [(found::L1D_BYTES, 0), (found::L2_BYTES, 1)] {
+                between(&findings, name, host.caches[level].0 as f64);
+            }
+            let level = |level: usize| host.caches[level].1;
+            for (name, cycles) in [(found::L1D_CYCLES, level(0)), (found::L2_CYCLES, level(1)), (found::L3_CYCLES, level(2))] {
+                near(&findings, name, cycles, 0.02 + noise / 10.0);
+            }
+            near(&findings, found::MEMORY_CYCLES, host.memory_cycles, 0.02 + noise / 5.0);
+            between(&findings, found::DTLB_ENTRIES, host.tlbs[0] as f64);
+            near(&findings, found::STLB_CYCLES, host.translation_cycles[0], 0.05 + noise);
+            near(&findings, found::STLB_ENTRIES, host.tlbs[1] as f64, 0.35);
+            near(&findings, found::WALK_CYCLES, host.translation_cycles[1], 0.05 + noise);
+            between(&findings, found::BTB_ENTRIES, host.targets.0 as f64);
+            between(&findings, found::RETURN_STACK_ENTRIES, host.return_stack as f64);
+            near(&findings, found::MISPREDICT_CYCLES, host.mispredict_cycles, 0.02 + noise);
+            near(&findings, null_call::GETPPID_CALL, host.null_call_cycles, 0.02 + noise / 5.0);
+            near(&findings, found::RETURN_LOSS_CYCLES, host.mispredict_cycles, 0.02 + 2.0 * noise);
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_keeps_the_return_stack_loses_no_returns() {
+        let host = MadeUp { loses_returns: false, noise: 0.0, ..MadeUp::default() };
+        let findings = Findings::of(&host.measurements());
+        assert!(findings.value(found::RETURN_LOSS_CYCLES).unwrap().abs() < 0.01);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_found() {
+        let mut measurements = MadeUp::default().measurements();
+        measurements.series.retain(|series| series.name == data::HUGE_PAGES);
+        measurements.series[0].points.retain(|point| point.x <= 16 << 10);
+        let findings = Findings::of(&measurements);
+        let names: Vec<&str> = findings.0.iter().map(|finding| finding.name.as_str()).collect();
+        assert_eq!(names, [found::L1D_BYTES, found::L1D_CYCLES]);
+        assert_eq!(findings.get(found::L1D_BYTES).unwrap().below, None, "the ladder ends on the level");
+        measurements.series.clear();
+        assert_eq!(Findings::of(&measurements), Findings::default());
+    }
+
+    #[test]
+    fn jumps_that_end_with_the_bytes_say_nothing_of_targets() {
+        let mut measurements = MadeUp::default().measurements();
+        let each_line = measurements.series.iter_mut().find(|series| series.name == instructions::EACH_LINE).unwrap();
+        each_line.points.iter_mut().filter(|point| point.x > 512).for_each(|point| point.samples.fill(30.0));
+        assert_eq!(Findings::of(&measurements).get(found::BTB_ENTRIES), None);
+    }
+}

@@ -21,6 +21,7 @@ pub mod facts;
 pub mod findings;
 pub mod interleave;
 pub mod knee;
+pub mod made_up;
 pub mod measurements;
 pub mod names;
 pub mod series;

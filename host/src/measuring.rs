@@ -1,7 +1,6 @@
 //! All ladders, one after the other.
 
 use crate::Request;
-use crate::chase::{Chase, by_page};
 use crate::clock::{Clock, kernel_ticks_per_second};
 use crate::core_clock::CoreClock;
 use crate::error::HostError;
@@ -104,7 +103,6 @@ fn frequency(bench: &Bench) -> Result<Vec<Series>, HostError> {
 /// Whether the kernel gives huge pages to who asks for them.
 fn huge_pages_are_given() -> Result<bool, HostError> {
     let mut region = Region::new(4 * HUGE_PAGE_BYTES, Pages::Huge)?;
-    let lines = by_page(HUGE_PAGE_BYTES, sim_core::seed::SeedTree::new(0));
-    Chase::new(&mut region, &lines);
+    region.touch();
     Ok(region.huge_bytes().is_some_and(|bytes| bytes >= HUGE_PAGE_BYTES))
 }

@@ -79,9 +79,33 @@ impl Series {
     }
 }
 
+/// Whole numbers from `least` to `most`, so many to each doubling, each a multiple of `multiple`.
+pub fn steps(least: u64, most: u64, per_doubling: u32, multiple: u64) -> Vec<u64> {
+    let mut found: Vec<u64> = Vec::new();
+    let mut octave = least;
+    while octave <= most {
+        for part in 0..u64::from(per_doubling) {
+            // within a doubling the steps are even: 4, 5, 6, 7, 8, 10, 12, 14, 16
+            let x = (octave + octave * part / u64::from(per_doubling)) / multiple * multiple;
+            if x >= least && x <= most && found.last().is_none_or(|last| *last < x) {
+                found.push(x);
+            }
+        }
+        octave *= 2;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_rise_and_stay_inside() {
+        assert_eq!(steps(4, 16, 4, 1), [4, 5, 6, 7, 8, 10, 12, 14, 16]);
+        assert_eq!(steps(64, 256, 4, 64), [64, 128, 192, 256]);
+        assert_eq!(steps(8, 4, 4, 1), [0; 0]);
+    }
 
     #[test]
     fn points_keep_their_place_whatever_the_order_of_measuring() {

@@ -1,11 +1,11 @@
 //! Data caches: latency of a dependent load by the size of what is gone over.
 
-use super::{Bench, steps};
+use super::Bench;
 use crate::chase::{Chase, at_random, by_page};
 use crate::error::HostError;
 use crate::memory::{Pages, Region};
 pub use crate::names::data::{HUGE_PAGES, SMALL_PAGES, SMALL_PAGES_RANDOM};
-use crate::series::{Label, Series};
+use crate::series::{Label, Series, steps};
 use sim_core::seed::SeedTree;
 
 const LEAST_BYTES: u64 = 4 << 10;

@@ -1,12 +1,12 @@
 //! Instruction cache, branch targets and instruction TLB: chains of jumps in random order, with different room between the jumps. A knee
 //! that comes at the same number of jumps whatever the room is a branch structure's; one at the same number of bytes is a cache's.
 
-use super::{Bench, steps};
+use super::Bench;
 use crate::code::Code;
 use crate::error::HostError;
 use crate::memory::SMALL_PAGE_BYTES;
 pub use crate::names::instructions::{DENSE, EACH_LINE, EACH_PAGE};
-use crate::series::{Label, Series};
+use crate::series::{Label, Series, steps};
 use rand::seq::SliceRandom;
 use sim_core::seed::SeedTree;
 

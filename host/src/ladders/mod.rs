@@ -100,23 +100,6 @@ impl Bench<'_> {
     }
 }
 
-/// Whole numbers from `least` to `most`, so many to each doubling, each a multiple of `multiple`.
-pub fn steps(least: u64, most: u64, per_doubling: u32, multiple: u64) -> Vec<u64> {
-    let mut found: Vec<u64> = Vec::new();
-    let mut octave = least;
-    while octave <= most {
-        for part in 0..u64::from(per_doubling) {
-            // within a doubling the steps are even: 4, 5, 6, 7, 8, 10, 12, 14, 16
-            let x = (octave + octave * part / u64::from(per_doubling)) / multiple * multiple;
-            if x >= least && x <= most && found.last().is_none_or(|last| *last < x) {
-                found.push(x);
-            }
-        }
-        octave *= 2;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,12 +175,5 @@ mod tests {
         assert!(matches!(null_call::measure(&bench), Err(HostError::Cancelled)));
         cancel.store(false, Ordering::Relaxed);
         assert!(transfer::measure(&bench).unwrap_err().to_string().contains("needs 2 processors"));
-    }
-
-    #[test]
-    fn steps_rise_and_stay_inside() {
-        assert_eq!(steps(4, 16, 4, 1), [4, 5, 6, 7, 8, 10, 12, 14, 16]);
-        assert_eq!(steps(64, 256, 4, 64), [64, 128, 192, 256]);
-        assert_eq!(steps(8, 4, 4, 1), [0; 0]);
     }
 }

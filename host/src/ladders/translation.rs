@@ -1,11 +1,11 @@
 //! Translation: one line in each of many pages, beside as many lines packed into huge pages. What the first takes longer is the TLB's.
 
-use super::{Bench, steps};
+use super::Bench;
 use crate::chase::{Chase, LINE_BYTES, at_random, one_a_page};
 use crate::error::HostError;
 use crate::memory::{Pages, Region, SMALL_PAGE_BYTES};
 pub use crate::names::translation::{PACKED, SPREAD};
-use crate::series::{Label, Series};
+use crate::series::{Label, Series, steps};
 
 const PAGES_LEAST: u64 = 8;
 const STEPS_PER_DOUBLING: u32 = 4;

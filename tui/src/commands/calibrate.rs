@@ -66,11 +66,8 @@ fn files(machine: &Path) -> Result<Files> {
     if machine.is_dir() {
         bail!("{}: is a folder; give the name of a file", machine.display());
     }
-    let files = Files {
-        machine: machine.to_owned(),
-        kernel: machine.with_extension("kernel.ron"),
-        series: machine.with_extension("json"),
-    };
+    let files =
+        Files { machine: machine.to_owned(), kernel: machine.with_extension("kernel.ron"), series: machine.with_extension("json") };
     let probe = machine.with_extension(format!("{}.part", std::process::id()));
     std::fs::write(&probe, "")
         .and_then(|()| std::fs::remove_file(&probe))
@@ -100,6 +97,49 @@ fn document(host: &HostMachine, measurements: &Measurements) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ExperimentOptions;
+    use crate::config::{Inputs, resolve};
+    use cpu_model::Machine;
+    use host::made_up::MadeUp;
+    use os_model::kernel::Mitigations;
+
+    /// A folder that goes with its owner.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Folder {
+            let path = std::env::temp_dir().join(format!("ringscope-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_accepted_as_machine_and_configuration() {
+        let folder = Folder::new("calibrated");
+        let measurements = MadeUp { virtual_machine: true, ..MadeUp::default() }.measurements();
+        let host = describe(&measurements, &|_: &Machine, _| Ok(300.0)).unwrap();
+        let files = files(&folder.0.join("host.ron")).unwrap();
+        write(&files, &host, &measurements, &document(&host, &measurements).unwrap()).unwrap();
+        let options = ExperimentOptions {
+            machine: Some(files.machine.display().to_string()),
+            config: vec![files.kernel.clone()],
+            ..ExperimentOptions::default()
+        };
+        let settings = resolve(&Inputs { experiment: &options, ledger: None, folder: &folder.0 }).unwrap().settings;
+        assert_eq!(settings.machine, host.machine);
+        assert_eq!((settings.kernel.mitigations, settings.kernel.scheduler.tick_hz), (Mitigations::Default, 250));
+        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(&files.series).unwrap()).unwrap();
+        let series = serde_json::from_value::<Measurements>(document["measurements"].clone()).unwrap();
+        assert_eq!(series.series.len(), measurements.series.len());
+        assert_eq!(document["machine"]["name"], "host");
+    }
 
     #[test]
     fn names_follow_from_the_machine_and_are_tried_first() {
@@ -115,10 +155,9 @@ mod tests {
         let refused = |name: &str| files(Path::new(name)).map(drop).unwrap_err().to_string();
         assert!(refused("host.json").contains("use -o host.ron"));
         assert!(refused("no such folder/host.ron").contains("does not exist"));
-        let folder = std::env::temp_dir().join(format!("ringscope-calibrate-{}.ron", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let said = refused(&folder.display().to_string());
-        std::fs::remove_dir(&folder).unwrap();
+        let folder = Folder::new("folder");
+        std::fs::create_dir(folder.0.join("host.ron")).unwrap();
+        let said = refused(&folder.0.join("host.ron").display().to_string());
         assert!(said.contains("is a folder"), "{said}");
     }
 }

@@ -48,9 +48,8 @@ fn parameters(host: &HostMachine, terminal: &Terminal) -> String {
         ("why", false, 1),
     ]);
     let mut add = |group: &str, parameters: &[Parameter]| {
-        let looked_at = |parameter: &&Parameter| {
-            terminal.verbose || parameter.confidence != Confidence::Kept || !parameter.note.is_empty()
-        };
+        let looked_at =
+            |parameter: &&Parameter| terminal.verbose || parameter.confidence != Confidence::Kept || !parameter.note.is_empty();
         for parameter in parameters.iter().filter(looked_at) {
             table.row([
                 format!("{group}{}", parameter.path),
@@ -116,7 +115,9 @@ fn remarks(measurements: &Measurements) -> Vec<String> {
         measurements.hardware_counters
     )];
     if measurements.facts.load > f64::from(measurements.facts.processors) {
-        remarks.push("Others were running on this host: values with a large spread are theirs too. Measure again when it is quiet.".into());
+        remarks.push(
+            "Others were running on this host: values with a large spread are theirs too. Measure again when it is quiet.".into(),
+        );
     }
     if !measurements.huge_pages {
         remarks.push("The kernel gave no huge pages: latencies beyond the second level hold translation too.".into());

@@ -1,8 +1,8 @@
 //! Results for people: tables that fit the terminal, a hundred and twenty columns when piped.
 
 mod advice;
-mod comparison;
 pub mod calibration;
+mod comparison;
 pub mod diff;
 pub mod figure;
 pub mod html;

@@ -4,15 +4,16 @@ use crate::exception_less::POLLED_CYCLES;
 use crate::experiment::Settings;
 use crate::registry::Mechanism;
 use crate::rows;
-use crate::simulate::{Sample, Split};
+use crate::simulate::{CoreUsesUntil, Sample, Split};
 use crate::variants::Way;
 use cpu_model::Counters;
+use os_model::core_use::{CoreUse, CoreUses};
 use os_model::stats::BatchLimit;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::{Cycles, Mode};
 use sim_core::report::{
-    BatchDepth, CallRow, CoreWindow, CoresUsed, Estimate, IndirectByMode, LatencyMicroseconds, LimitedBy, Manifest, OccurrenceRow,
-    PerRequest, RunReport, ShadowRow, StackReport, Window,
+    BatchDepth, CallRow, CoreOverTime, CoreStretch, CoreWindow, CoresUsed, Estimate, IndirectByMode, LatencyMicroseconds,
+    LatencyOverSeeds, LimitedBy, Manifest, OccurrenceRow, OverSeeds, PerRequest, RunReport, ShadowRow, StackReport, Window,
 };
 use sim_core::stack::{Component, CycleStack, Domain};
 use sim_core::workload::{Program, Workload};
@@ -56,10 +57,15 @@ impl Totals {
     }
 }
 
+/// Replies per second in a sample.
+pub fn rate(sample: &Sample, settings: &Settings) -> f64 {
+    let hertz = f64::from(settings.machine.frequency_mhz) * 1e6;
+    sample.replies as f64 * hertz / sample.window_cycles.max(1) as f64
+}
+
 /// Replies per second in each sample.
 pub fn throughputs(samples: &[Sample], settings: &Settings) -> Vec<f64> {
-    let hertz = f64::from(settings.machine.frequency_mhz) * 1e6;
-    samples.iter().map(|sample| sample.replies as f64 * hertz / sample.window_cycles.max(1) as f64).collect()
+    samples.iter().map(|sample| rate(sample, settings)).collect()
 }
 
 /// Processor cycles per request in each sample, those that kernel cores wait in a loop included: a core that polls is idle in the cycle
@@ -116,9 +122,11 @@ pub fn report(workload: &Workload, settings: &Settings, way: Way, manifest: &Man
         batch: batch(samples),
         limited_by: Some(limited_by(samples, &totals)),
         cpu_us_per_request: per(busy) / f64::from(settings.machine.frequency_mhz),
+        over_seeds: over_seeds(samples, settings),
         synthetic_cycle_share: samples.iter().map(|sample| sample.synthetic_cycles).sum::<u64>() as f64 / busy.max(1) as f64,
         cores_used: cores_used(&totals, settings),
         core_split: samples.first().map(|sample| split(&sample.split, settings)).unwrap_or_default(),
+        cores_over_time: samples.first().map(|sample| cores_over_time(&sample.core_uses, settings)).unwrap_or_default(),
         mechanism_memory_bytes: samples.first().map_or(0, |sample| sample.memory_bytes),
         occurrences: occurrences(samples, &totals),
         window: Some(window(samples, settings.run.warm_up_batches)),
@@ -148,8 +156,23 @@ fn latency(samples: &[Sample], settings: &Settings) -> LatencyMicroseconds {
     all.microseconds(u64::from(settings.machine.frequency_mhz) * 1_000_000)
 }
 
+/// How latency and processor time differ from seed to seed; nothing of one seed.
+fn over_seeds(samples: &[Sample], settings: &Settings) -> Option<OverSeeds> {
+    let hertz = u64::from(settings.machine.frequency_mhz) * 1_000_000;
+    let latencies: Vec<LatencyMicroseconds> = samples.iter().map(|sample| sample.latency.microseconds(hertz)).collect();
+    let busy = |sample: &Sample| sample.stack.total() - sample.stack.get(Component::Idle);
+    let microseconds =
+        |sample: &Sample| busy(sample) as f64 / sample.replies.max(1) as f64 / f64::from(settings.machine.frequency_mhz);
+    (samples.len() > 1).then(|| OverSeeds {
+        latency_us: LatencyOverSeeds::of(&latencies),
+        cpu_us_per_request: Estimate::of(&samples.iter().map(microseconds).collect::<Vec<_>>()),
+    })
+}
+
 fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
     let mut rows: BTreeMap<u16, (u64, u64, Cycles)> = BTreeMap::new();
+    let crossings =
+        |number: u16| samples.iter().filter_map(|sample| sample.crossing_cycles.get(usize::from(number))).sum::<Cycles>();
     for sample in samples {
         for (number, count) in sample.calls.iter().enumerate().filter(|(_, count)| **count > 0) {
             rows.entry(number as u16).or_default().0 += count;
@@ -167,6 +190,7 @@ fn per_call(samples: &[Sample], totals: &Totals) -> Vec<CallRow> {
         issued_per_request: totals.per_request(count),
         instructions_per_call: instructions as f64 / count.max(1) as f64,
         cycles_per_call: cycles as f64 / count.max(1) as f64,
+        direct_cycles_per_call: crossings(number) as f64 / count.max(1) as f64,
     };
     rows.into_iter().filter(|(_, counts)| counts.0 > 0).map(row).collect()
 }
@@ -267,6 +291,41 @@ fn split(cumulated: &[Split], settings: &Settings) -> Vec<CoreWindow> {
         before = *upto;
     }
     windows
+}
+
+/// Use of each core over time from cumulated uses. Stretches without time are left out.
+fn cores_over_time(cumulated: &[CoreUsesUntil], settings: &Settings) -> Vec<CoreOverTime> {
+    let nothing = CoreUses::default();
+    let of_core = |core: u32| {
+        let mut before = &nothing;
+        let mut stretches = Vec::new();
+        for until in cumulated {
+            let uses = &until.cores[core as usize];
+            let own = uses.since(before);
+            if own.total() > 0 {
+                stretches.push(core_stretch(until.end as f64 / f64::from(settings.machine.frequency_mhz), &own));
+                before = uses;
+            }
+        }
+        CoreOverTime { core, stretches }
+    };
+    (0..settings.run.cores).map(of_core).collect()
+}
+
+fn core_stretch(end_us: f64, own: &CoreUses) -> CoreStretch {
+    let share = |kind: CoreUse| own.get(kind) as f64 / own.total() as f64;
+    CoreStretch {
+        end_us,
+        program: share(CoreUse::Program),
+        calls: share(CoreUse::Calls),
+        softirq: share(CoreUse::Softirq),
+        interrupt: share(CoreUse::Interrupt),
+        scheduler: share(CoreUse::Scheduler),
+        crossings: share(CoreUse::Crossings),
+        mechanism: share(CoreUse::Mechanism),
+        client: share(CoreUse::Client),
+        idle: share(CoreUse::Idle),
+    }
 }
 
 fn window(samples: &[Sample], batches: u32) -> Window {

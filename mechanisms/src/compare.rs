@@ -1,6 +1,6 @@
 //! Experiments: one mechanism over several seeds, or all of them side by side under the same seeds.
 
-use crate::assemble::{self, Totals, throughputs};
+use crate::assemble::{self, Totals, rate, throughputs};
 use crate::experiment::{Settings, SettingsError};
 use crate::gain;
 use crate::in_kernel::{self, ServiceError};
@@ -74,10 +74,11 @@ pub(crate) const MOST_SEEDS: u32 = 8;
 
 /// One simulation to do.
 #[derive(Clone, Copy, Debug)]
-struct Point {
-    way: Way,
-    seed: u64,
-    exposure_permille: Option<u32>,
+pub(crate) struct Point<'s> {
+    pub settings: &'s Settings,
+    pub way: Way,
+    pub seed: u64,
+    pub exposure_permille: Option<u32>,
 }
 
 /// Runs one mechanism in one variant.
@@ -113,7 +114,7 @@ pub fn compare(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job
     let manifest = manifest(workload, settings, job.command.clone());
     let (samples, interrupted) = sample(workload, settings, &line_up.applicable, job)?;
     let ranges = match settings.run.exposure_range && !interrupted {
-        true => exposure_ranges(workload, settings, &line_up.applicable, job)?,
+        true => exposure_ranges(workload, settings, &line_up.applicable, &samples, job)?,
         false => Vec::new(),
     };
     let interrupted = interrupted || job.cancel.load(Ordering::Relaxed);
@@ -249,9 +250,9 @@ fn sample(workload: &Workload, settings: &Settings, ways: &[Way], job: &Job) -> 
     while seeds < wanted {
         let points: Vec<Point> = (seeds..wanted)
             .flat_map(|rep| ways.iter().map(move |way| (rep, *way)))
-            .map(|(rep, way)| Point { way, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
+            .map(|(rep, way)| Point { settings, way, seed: settings.run.seed + u64::from(rep), exposure_permille: None })
             .collect();
-        let mut outcomes = simulate_points(workload, settings, &points, job)?.into_iter();
+        let mut outcomes = simulate_points(workload, &points, job)?.into_iter();
         for _ in seeds..wanted {
             // points stand by seed, then by way
             let of_seed: Option<Vec<Sample>> = outcomes.by_ref().take(ways.len()).collect::<Vec<_>>().into_iter().collect();
@@ -299,50 +300,60 @@ pub(crate) fn stopping_rule(workload: &Workload, half_width_relative_max: f64, s
     StoppingRule { half_width_relative_max, requests_min, n_max: u64::from(seeds_max), ..StoppingRule::default() }
 }
 
-/// The speed-up at both ends of what is known of the exposure of instruction misses, one seed each.
+/// The ends of what is known of the exposure of instruction misses.
+pub(crate) const EXPOSURES_PERMILLE: [u32; 2] = [500, 1000];
+
+/// The range of a way's speed-up over the exposure, from its and the baseline's samples and from the throughputs of both at each end, under
+/// the first seed. What a seed does to a speed-up it does at all exposures: each end is the mean speed-up times what the exposure alone
+/// changes under that seed.
+pub(crate) fn exposure_range(own: &[Sample], base: &[Sample], ends: [(f64, f64); 2], settings: &Settings) -> Option<ExposureRange> {
+    let first = rate(own.first()?, settings) / rate(base.first()?, settings);
+    let mean = paired_ratio(&throughputs(own, settings), &throughputs(base, settings)).mean;
+    let [low, high] = ends.map(|(own, base)| mean * (own / base / first));
+    Some(ExposureRange { low, high })
+}
+
+/// The ranges of all ways, the first of which is the baseline, from their samples and from their throughputs at one end, then at the other.
+pub(crate) fn ranges<S: AsRef<[Sample]>>(rates: &[f64], samples: &[S], settings: &Settings) -> Vec<ExposureRange> {
+    let (Some(base), count) = (samples.first(), samples.len()) else { return Vec::new() };
+    let range = |(position, own): (usize, &S)| {
+        let end = |end: usize| (rates[end * count + position], rates[end * count]);
+        exposure_range(own.as_ref(), base.as_ref(), [end(0), end(1)], settings)
+    };
+    samples.iter().enumerate().filter_map(range).collect()
+}
+
+/// The ranges of all ways; the first one is the baseline.
 fn exposure_ranges(
     workload: &Workload,
     settings: &Settings,
     ways: &[Way],
+    samples: &[Vec<Sample>],
     job: &Job,
 ) -> Result<Vec<ExposureRange>, ExperimentError> {
     let points: Vec<Point> = EXPOSURES_PERMILLE
         .into_iter()
         .flat_map(|exposure| ways.iter().map(move |way| (exposure, *way)))
-        .map(|(exposure, way)| Point { way, seed: settings.run.seed, exposure_permille: Some(exposure) })
+        .map(|(exposure, way)| Point { settings, way, seed: settings.run.seed, exposure_permille: Some(exposure) })
         .collect();
-    let samples = match simulate_all(workload, settings, &points, job) {
+    let ends = match simulate_all(workload, &points, job) {
         // the comparison itself is complete by now
         Err(ExperimentError::Cancelled) => return Ok(Vec::new()),
         other => other?,
     };
-    Ok(ranges(&throughputs(&samples, settings), ways.len()))
-}
-
-/// The ends of what is known of the exposure of instruction misses.
-pub(crate) const EXPOSURES_PERMILLE: [u32; 2] = [500, 1000];
-
-/// The ranges of the speed-up from the throughputs of all ways at one end, then at the other.
-pub(crate) fn ranges(rates: &[f64], count: usize) -> Vec<ExposureRange> {
-    let speedup = |end: usize, position: usize| rates[end * count + position] / rates[end * count];
-    (0..count).map(|position| ExposureRange { low: speedup(0, position), high: speedup(1, position) }).collect()
+    Ok(ranges(&throughputs(&ends, settings), samples, settings))
 }
 
 /// Simulates points in parallel; results in the order of the points whatever the threads.
-fn simulate_all(workload: &Workload, settings: &Settings, points: &[Point], job: &Job) -> Result<Vec<Sample>, ExperimentError> {
-    let samples = simulate_points(workload, settings, points, job)?;
+pub(crate) fn simulate_all(workload: &Workload, points: &[Point], job: &Job) -> Result<Vec<Sample>, ExperimentError> {
+    let samples = simulate_points(workload, points, job)?;
     samples.into_iter().map(|sample| sample.ok_or(ExperimentError::Cancelled)).collect()
 }
 
 /// As [`simulate_all`], with nothing for the points that were not begun because of an interruption.
-fn simulate_points(
-    workload: &Workload,
-    settings: &Settings,
-    points: &[Point],
-    job: &Job,
-) -> Result<Vec<Option<Sample>>, ExperimentError> {
+fn simulate_points(workload: &Workload, points: &[Point], job: &Job) -> Result<Vec<Option<Sample>>, ExperimentError> {
     let work = |_: usize, point: &Point| {
-        let own = settings_of(settings, point.way, point.exposure_permille);
+        let own = settings_of(point.settings, point.way, point.exposure_permille);
         let sample = simulate(workload, &own, point.way.mechanism, point.seed);
         sample.map_err(|source| ExperimentError::Simulation { mechanism: point.way.name(), seed: point.seed, source })
     };

@@ -335,7 +335,7 @@ impl Refinement {
         let common = &self.common;
         let samples: Vec<&[Sample]> = self.known.iter().map(|known| &known.seeds[..]).collect();
         let rates: Vec<f64> = self.exposed.values().copied().collect();
-        let ranges = if rates.is_empty() { Vec::new() } else { compare::ranges(&rates, common.ways.len()) };
+        let ranges = if rates.is_empty() { Vec::new() } else { compare::ranges(&rates, &samples, &common.settings) };
         self.line_up.reports(&common.workload, &common.settings, &self.manifest, &samples, &ranges)
     }
 

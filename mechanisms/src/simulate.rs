@@ -5,6 +5,7 @@ use crate::in_kernel::ServiceError;
 use crate::registry::Mechanism;
 use cpu_model::{CpuOptions, Shadow, VictimLedger};
 use os_model::clients::{Arrival, Clients, ClientsError, LoadStep};
+use os_model::core_use::CoreUses;
 use os_model::stats::BatchCount;
 use os_model::system::{Driver, Size, System, SystemError};
 use os_model::timeline::{Span, Timeline};
@@ -41,6 +42,8 @@ pub struct Sample {
     pub reply_times: Vec<Cycles>,
     /// Handlers by call number.
     pub calls: Vec<u64>,
+    /// Cycles of the crossings made for them, by call number.
+    pub crossing_cycles: Vec<Cycles>,
     /// Crossings.
     pub crossings: u64,
     /// Those that issue calls.
@@ -63,6 +66,8 @@ pub struct Sample {
     pub synthetic_cycles: Cycles,
     /// Use of all cores over time.
     pub split: Vec<Split>,
+    /// Use of each core over time, in shorter stretches.
+    pub core_uses: Vec<CoreUsesUntil>,
     /// What else the mechanism counted.
     pub occurrences: Vec<(&'static str, u64)>,
     /// What the mechanism says in words, with how often.
@@ -86,8 +91,19 @@ pub struct Split {
     pub client: Cycles,
 }
 
+/// Use of each core from the opening of the window to a point in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreUsesUntil {
+    /// The point, cycles since the window opened.
+    pub end: Cycles,
+    /// By core.
+    pub cores: Vec<CoreUses>,
+}
+
 /// Stretches of the window in which the cores' use is reported.
 const STRETCHES: u64 = 8;
+/// Each of them is divided by so much for the use of each core.
+const PARTS_OF_STRETCH: u64 = 2;
 /// The same within each step of load.
 const STRETCHES_PER_STEP: u32 = 4;
 
@@ -427,15 +443,23 @@ fn measure<'a>(
     system.open_window();
     let warm_up_cycles = system.stats.window_start();
     let mut split = Vec::new();
+    let mut core_uses = Vec::new();
+    let mut begin = 0;
     for end in stretch_ends(&settings.clients, effort.requests) {
-        run_until(&mut system, driver.as_mut(), end, effort.cancel)?;
+        let parts = (1..=PARTS_OF_STRETCH).map(|part| begin + (end - begin) * part / PARTS_OF_STRETCH);
+        for end in parts {
+            run_until(&mut system, driver.as_mut(), end, effort.cancel)?;
+            core_uses.push(CoreUsesUntil { end: system.now() - system.stats.window_start(), cores: system.core_uses() });
+        }
         split.push(use_so_far(&system));
+        begin = end;
     }
     let window_cycles = system.close_window();
     let mut sample = collect(&system, window_cycles)?;
     sample.warm_up_replies = warm_up_replies;
     sample.warm_up_cycles = warm_up_cycles;
     sample.split = split;
+    sample.core_uses = core_uses;
     sample.memory_bytes = needs.memory_bytes;
     Ok((sample, system))
 }
@@ -549,6 +573,7 @@ fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationE
         latency: system.stats.latency.clone(),
         reply_times: system.stats.reply_times.iter().map(|time| time.saturating_sub(start)).collect(),
         calls: system.stats.calls.clone(),
+        crossing_cycles: system.stats.crossing_cycles.clone(),
         crossings: system.stats.crossings,
         call_crossings: system.stats.call_crossings,
         context_switches: system.stats.context_switches,
@@ -560,6 +585,7 @@ fn collect(system: &System, window_cycles: Cycles) -> Result<Sample, SimulationE
         warm_up_cycles: 0,
         synthetic_cycles: system.stats.synthetic_cycles,
         split: Vec::new(),
+        core_uses: Vec::new(),
         occurrences: system.stats.occurrences.clone(),
         remarks: system.stats.remarks.clone(),
         memory_bytes: 0,

@@ -6,6 +6,7 @@ pub mod bind;
 pub mod calls;
 pub mod clients;
 pub mod connection;
+pub mod core_use;
 pub mod kernel;
 pub mod network;
 pub mod stats;

@@ -29,6 +29,9 @@ pub struct Stats {
     pub reply_times: Vec<Cycles>,
     /// Handlers executed, by call number.
     pub calls: Vec<u64>,
+    /// Cycles of the crossings that were made for handlers, by call number. One crossing for several calls counts for the first (its way
+    /// in) and the last of them (its way out).
+    pub crossing_cycles: Vec<Cycles>,
     /// Entries into the kernel with their return.
     pub crossings: u64,
     /// Those of them that issue calls (`syscall`, `int`); the others are interrupts.
@@ -97,6 +100,7 @@ impl Default for Stats {
             latency: LatencyHistogram::new(),
             reply_times: Vec::new(),
             calls: vec![0; CALLS],
+            crossing_cycles: vec![0; CALLS],
             crossings: 0,
             call_crossings: 0,
             journal: None,
@@ -130,6 +134,13 @@ impl Stats {
         }
         if let Some(count) = self.calls.get_mut(usize::from(call.0)) {
             *count += 1;
+        }
+    }
+
+    /// A crossing was made for a handler.
+    pub(crate) fn count_crossing_cycles(&mut self, call: CallNumber, cycles: Cycles) {
+        if let Some(sum) = self.crossing_cycles.get_mut(usize::from(call.0)) {
+            *sum += cycles;
         }
     }
 

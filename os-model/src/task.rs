@@ -1,6 +1,7 @@
 //! Tasks and cores of the simulated system.
 
 use crate::action::Action;
+use sim_core::calls::CallNumber;
 use sim_core::ids::{CoreId, Cycles, Mode, TaskId};
 use std::collections::VecDeque;
 
@@ -53,6 +54,10 @@ pub struct Task {
     pub preemptible: bool,
     /// It left the processor where only its stack pointer and callee-saved registers count: [`HandOver`] can bring it back.
     pub rests: bool,
+    /// Cycles of its crossing into the kernel for a call that has not begun.
+    pub(crate) entry_cycles: Cycles,
+    /// The call that began last since it crossed into the kernel: its crossing back is that call's.
+    pub(crate) call: Option<CallNumber>,
 }
 
 /// A direct switch between two tasks of one process that both stand in the kernel, at a call of the same function: callee-saved
@@ -80,6 +85,8 @@ impl Task {
             level: Mode::User,
             preemptible: true,
             rests: false,
+            entry_cycles: 0,
+            call: None,
         }
     }
 }

@@ -67,7 +67,7 @@ impl What {
     }
 
     /// What an action is, and for which request; nothing for those that take no time.
-    fn of(action: &Action) -> Option<(What, Slot)> {
+    pub(crate) fn of(action: &Action) -> Option<(What, Slot)> {
         match action {
             Action::Block { context, slot, .. } => Some((What::in_context(*context), *slot)),
             Action::Instructions(context, _) | Action::Touch(context, _, _) => Some((What::in_context(*context), Slot::NONE)),

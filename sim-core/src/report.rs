@@ -12,8 +12,9 @@ use crate::digits;
 pub use crate::estimate::Estimate;
 pub use crate::manifest::Manifest;
 pub use parts::{
-    BatchDepth, CallRow, CoreWindow, CoresUsed, EvictorRow, ExposureRange, GainParts, HostTiming, IndirectByMode,
-    LatencyMicroseconds, LimitedBy, MissesPerKiloInstruction, ModeReport, Modes, OccurrenceRow, PerRequest, ShadowRow, Window,
+    BatchDepth, CallRow, CoreOverTime, CoreStretch, CoreWindow, CoresUsed, EvictorRow, ExposureRange, GainParts, HostTiming,
+    IndirectByMode, LatencyMicroseconds, LatencyOverSeeds, LimitedBy, MissesPerKiloInstruction, ModeReport, Modes, OccurrenceRow,
+    OverSeeds, PerRequest, ShadowRow, Window,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,9 @@ pub struct RunReport {
     /// Processor time of the server's cores that were not idle, in microseconds per request.
     #[serde(with = "digits")]
     pub cpu_us_per_request: f64,
+    /// How latency and processor time differ from seed to seed. Only with several seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_seeds: Option<OverSeeds>,
     /// Fraction of non-idle cycles that came from synthetic blocks, 0 to 1.
     #[serde(with = "digits")]
     pub synthetic_cycle_share: f64,
@@ -104,6 +108,9 @@ pub struct RunReport {
     pub cores_used: CoresUsed,
     /// The same over time, as fractions of all cores.
     pub core_split: Vec<CoreWindow>,
+    /// Use of each core over time, by kind of work. Not a column of tables.
+    #[serde(default)]
+    pub cores_over_time: Vec<CoreOverTime>,
     /// Memory that the mechanism itself takes: pages, rings, thread stacks, script states, tables.
     pub mechanism_memory_bytes: u64,
     /// What else the mechanism counts: cancelled calls, enters of a ring, yields.
@@ -208,9 +215,11 @@ impl Default for RunReport {
             batch: BatchDepth::default(),
             limited_by: None,
             cpu_us_per_request: f64::NAN,
+            over_seeds: None,
             synthetic_cycle_share: f64::NAN,
             cores_used: CoresUsed::default(),
             core_split: Vec::new(),
+            cores_over_time: Vec::new(),
             mechanism_memory_bytes: 0,
             occurrences: Vec::new(),
             window: None,
@@ -264,12 +273,17 @@ impl RunReport {
     /// lists are named by their text fields (`evictors.l1i.user.read.misses`, `per_call.read.cycles_per_call`), else by position. What
     /// is unknown is empty.
     pub fn flatten(&self) -> Vec<(String, String)> {
-        flatten::flatten(self)
+        flatten::flatten(&self.for_tables())
     }
 
     /// As [`RunReport::flatten`], with the values as they stand in the JSON: numbers, texts, truth values, `null`.
     pub fn flatten_values(&self) -> Vec<(String, serde_json::Value)> {
-        flatten::flatten_values(self)
+        flatten::flatten_values(&self.for_tables())
+    }
+
+    /// Without what is a table of its own: hundreds of numbers for each core.
+    fn for_tables(&self) -> RunReport {
+        RunReport { cores_over_time: Vec::new(), ..self.clone() }
     }
 }
 

@@ -48,6 +48,39 @@ pub struct Axis {
     pub zipped: bool,
 }
 
+/// How many values an axis has, and whether it is zipped.
+pub type AxisShape = (usize, bool);
+
+/// Positions of the axes that are digits of a point's index as a mixed number: one for each free axis, one for all zipped ones, at the place
+/// of the first of them. The first varies slowest.
+pub fn digits(shapes: &[AxisShape]) -> Vec<usize> {
+    let first_zipped = shapes.iter().position(|shape| shape.1);
+    (0..shapes.len()).filter(|position| !shapes[*position].1 || first_zipped == Some(*position)).collect()
+}
+
+/// Which value of each axis the point at `index` has.
+pub fn positions(shapes: &[AxisShape], index: u64) -> Vec<usize> {
+    let mut rest = index;
+    let mut chosen = vec![0; shapes.len()];
+    for digit in digits(shapes).into_iter().rev() {
+        let base = shapes[digit].0.max(1) as u64;
+        chosen[digit] = (rest % base) as usize;
+        rest /= base;
+    }
+    let zipped = shapes.iter().position(|shape| shape.1).map(|first| chosen[first]);
+    let of = |(position, shape): (usize, &AxisShape)| zipped.filter(|_| shape.1).unwrap_or(chosen[position]);
+    shapes.iter().enumerate().map(of).collect()
+}
+
+impl Header {
+    /// The value of each axis at a point of the sweep.
+    pub fn values_at(&self, index: u64) -> AxisValues {
+        let shapes: Vec<AxisShape> = self.axes.iter().map(|axis| (axis.values.len(), axis.zipped)).collect();
+        let values = self.axes.iter().zip(positions(&shapes, index));
+        AxisValues(values.filter_map(|(axis, position)| Some((axis.path.clone(), axis.values.get(position)?.clone()))).collect())
+    }
+}
+
 /// One finished point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -162,6 +195,16 @@ mod tests {
     fn record(outcome: PointOutcome) -> Record {
         let axes = AxisValues(vec![("mechanism".into(), json!("sync")), ("cores".into(), json!(2))]);
         Record { point: "ab".into(), index: 7, axes, outcome }
+    }
+
+    /// Two free axes of 2 and 3 values around two zipped ones of 2: 12 points.
+    #[test]
+    fn an_index_is_a_mixed_number_in_which_zipped_axes_are_one_digit() {
+        let shapes = [(2, false), (2, true), (3, false), (2, true)];
+        assert_eq!(digits(&shapes), [0, 1, 2]);
+        assert_eq!(positions(&shapes, 0), [0, 0, 0, 0]);
+        assert_eq!(positions(&shapes, 4), [0, 1, 1, 1]);
+        assert_eq!(positions(&shapes, 11), [1, 1, 2, 1]);
     }
 
     #[test]

@@ -23,9 +23,10 @@ const KEYS: &str = "schema workload machine kernel mechanism cores connections s
     shadow.*.structure shadow.*.mode shadow.*.misses_alone shadow.*.destructive shadow.*.constructive \
     batch.mean batch.p50 batch.p99 batch.max batch.limited_by limited_by cpu_us_per_request synthetic_cycle_share applicable \
     cores_used.user cores_used.kernel cores_used.idle per_call.*.call per_call.*.issued_per_request \
-    per_call.*.instructions_per_call per_call.*.cycles_per_call syscalls_per_reply notes why core_split.*.user core_split.*.kernel \
-    core_split.*.idle mechanism_memory_bytes indirect_by_mode.user indirect_by_mode.kernel exposure_range.low exposure_range.high \
-    gain_parts.order_cycles gain_parts.removed_cycles gain_parts.crossing_cycles gain_parts.idle_cycles";
+    per_call.*.instructions_per_call per_call.*.cycles_per_call per_call.*.direct_cycles_per_call syscalls_per_reply notes why core_split.*.user core_split.*.kernel \
+    core_split.*.idle cores_over_time.*.core cores_over_time.*.stretches.*.end_us cores_over_time.*.stretches.*.softirq mechanism_memory_bytes indirect_by_mode.user indirect_by_mode.kernel exposure_range.low exposure_range.high \
+    over_seeds.latency_us.p50.mean over_seeds.latency_us.p99.low over_seeds.latency_us.p99.high over_seeds.latency_us.p99.n \
+    over_seeds.cpu_us_per_request.low gain_parts.order_cycles gain_parts.removed_cycles gain_parts.crossing_cycles gain_parts.idle_cycles";
 
 /// A report with every optional part, full of numbers that have no short form.
 fn full_report() -> RunReport {
@@ -85,9 +86,32 @@ fn full_report() -> RunReport {
         batch: BatchDepth { mean: 29.0 * third, p50: 9.0, p99: 16.0, max: 16.0, limited_by: "ready connections".into() },
         limited_by: Some(LimitedBy::Server),
         cpu_us_per_request: 19.0 * third,
+        over_seeds: Some(OverSeeds {
+            latency_us: LatencyOverSeeds::of(&[1, 2].map(|times| {
+                let mut latency = LatencyHistogram::new();
+                (1..=1000).for_each(|index| latency.record(index * 31_337 * times));
+                latency.microseconds(2_926_000_000)
+            })),
+            cpu_us_per_request: Estimate::of(&[19.0 * third, 20.0 * third]),
+        }),
         synthetic_cycle_share: third / 10.0,
         cores_used: CoresUsed { user: third, kernel: third, idle: third, client: 0.0 },
         core_split: vec![CoreWindow { start_us: 0.0, end_us: 100.0 * third, user: third, kernel: third, idle: third, client: 0.0 }],
+        cores_over_time: vec![CoreOverTime {
+            core: 0,
+            stretches: vec![CoreStretch {
+                end_us: 100.0 * third,
+                program: third,
+                calls: third,
+                softirq: third,
+                interrupt: 0.0,
+                scheduler: 0.0,
+                crossings: 0.0,
+                mechanism: 0.0,
+                client: 0.0,
+                idle: 0.0,
+            }],
+        }],
         mechanism_memory_bytes: 4096 + 64 * 10_240,
         window: Some(Window { opened_by: "1,000 requests".into(), warm_up_requests: 1000, warm_up_cycles: 5, measured_cycles: 9 }),
         notes: vec!["first".into(), "second, with a comma".into()],
@@ -96,7 +120,14 @@ fn full_report() -> RunReport {
 }
 
 fn call_row(call: &str, value: f64) -> CallRow {
-    CallRow { call: call.into(), issued_per_request: value, instructions_per_call: 1000.0 * value, cycles_per_call: 1700.0 * value }
+    let direct_cycles_per_call = 150.0 * value;
+    CallRow {
+        call: call.into(),
+        issued_per_request: value,
+        instructions_per_call: 1000.0 * value,
+        cycles_per_call: 1700.0 * value,
+        direct_cycles_per_call,
+    }
 }
 
 fn evictor(name: &str, misses: u64, cycles: u64) -> EvictorRow {
@@ -128,8 +159,17 @@ fn keys_are_those_that_tools_rely_on() {
 #[test]
 fn optional_keys_are_left_out() {
     let text = RunReport::default().to_json_pretty();
-    for key in ["speedup_vs_sync", "processor_time_vs_sync", "exposure_range", "gain_parts", "shadow", "timing", "reason", "window"]
-    {
+    for key in [
+        "speedup_vs_sync",
+        "processor_time_vs_sync",
+        "exposure_range",
+        "gain_parts",
+        "over_seeds",
+        "shadow",
+        "timing",
+        "reason",
+        "window",
+    ] {
         assert!(!text.contains(&format!("\"{key}\"")), "{key}");
     }
 }

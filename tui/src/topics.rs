@@ -85,6 +85,10 @@ pub const SETTINGS: &[Topic] = &[
         "Syscall pages and syscall threads (FlexSC). Instruction counts are hand counts within a factor of two, four of them fitted to published batch costs within it.",
     ),
     topic(
+        "mechanism.exception_less.kernel_cores",
+        "Cores besides the program's own that execute posted calls; 0: all. The core split: the program's core, these, and the rest idle.",
+    ),
+    topic(
         "mechanism.exception_less.kernel_cores_wait",
         "How a core without posted calls waits: `poll` the pages or for an `interrupt`, both for kernel_core_idle_us; or `sleep` at once.",
     ),
@@ -320,6 +324,10 @@ pub const KEYS: &[Topic] = &[
     ),
     topic("cpu_us_per_request", "Time of the server's cores that were not idle, in microseconds per request."),
     topic(
+        "over_seeds",
+        "Latency and cpu_us_per_request as means over the seeds with 95 % intervals (low, high, n). The keys without it are over the requests of all seeds together. Only with several seeds; `ringscope diff` judges by it.",
+    ),
+    topic(
         "synthetic_cycle_share",
         "Fraction of the busy cycles that came from synthetic blocks: work that was not recorded, estimated from a named source. The rest is recorded.",
     ),
@@ -327,6 +335,10 @@ pub const KEYS: &[Topic] = &[
     topic(
         "cores_used",
         "Cores' worth of time in user mode, in kernel mode, idle, and in a recorded client; they sum to the number of cores.",
+    ),
+    topic(
+        "cores_over_time",
+        "Use of each core in stretches of the first repetition's window, as fractions: program (its own code in either mode), calls (kernel code on their behalf), softirq, interrupt, scheduler, crossings, mechanism, client, idle. Not in CSV and Parquet.",
     ),
     topic("core_split", "cores_used over time, as fractions, in stretches of the first repetition's window."),
     topic(

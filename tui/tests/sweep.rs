@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Twelve points that take a second: a loop of null calls on two machines.
+/// Twelve points that take half a second: a loop of null calls on two machines.
 const SMALL: [&str; 12] = [
     "sweep",
     "null-call:8",
@@ -15,9 +15,11 @@ const SMALL: [&str; 12] = [
     "--vary",
     "mechanism=sync,elevated-shortcut,in-kernel-dsl",
     "--requests",
-    "5",
+    "2",
     "--reps",
     "2",
+    "--set",
+    "run.warm_up_batches=1",
 ];
 
 fn folder(name: &str) -> PathBuf {
@@ -204,6 +206,13 @@ fn merging_names_what_is_missing() {
     let missing = run(&folder, &["merge", "one.jsonl", "-o", "m.jsonl"], &[]);
     let text = errors(&missing, 2);
     assert!(text.contains("6 of 12 points are missing") && text.contains("--shard I/N"), "{text}");
+    let done: Vec<Value> = lines(&folder, "one.jsonl")[1..].iter().map(|record| record["index"].clone()).collect();
+    let named = text.lines().filter_map(|line| line.trim().strip_prefix("point ")?.split_once(": ")).collect::<Vec<_>>();
+    assert_eq!(named.len(), 6, "{text}");
+    for (index, values) in named {
+        assert!(!done.contains(&index.parse::<u64>().expect("a number").into()), "{text}");
+        assert!(values.starts_with("machine=") && values.contains(" mechanism="), "{text}");
+    }
     errors(&run(&folder, &["merge", "one.jsonl", "-o", "m.jsonl", "--incomplete"], &[]), 0);
     errors(&small(&folder, &["-o", "m.jsonl", "--resume", "-q"]), 0);
     errors(&small(&folder, &["-o", "whole.jsonl", "-q"]), 0);

@@ -1,7 +1,7 @@
 //! Which calls to move first: what each one's move brings, in cycles per request.
 
 use super::outcome::busy_cycles;
-use super::result::CallAdvice;
+use super::result::{Basis, CallAdvice};
 use sim_core::ids::Mode;
 use sim_core::report::{CallRow, RunReport};
 
@@ -15,7 +15,14 @@ pub(super) fn ranked(base: &RunReport, own: &RunReport) -> Vec<CallAdvice> {
         .map(|row| {
             let after = own.per_call.iter().find(|other| other.call == row.call);
             let handler = |row: &CallRow| row.issued_per_request * row.cycles_per_call;
-            let crossing_cycles = direct_saved * row.issued_per_request / issued;
+            let direct = |row: &CallRow| row.issued_per_request * row.direct_cycles_per_call;
+            let measured = direct(row) - after.map_or(0.0, direct);
+            // reports of older programs do not say which call a crossing was made for
+            let crossings_by = if measured.is_finite() { Basis::Difference } else { Basis::Share };
+            let crossing_cycles = match crossings_by {
+                Basis::Difference => measured,
+                Basis::Share => direct_saved * row.issued_per_request / issued,
+            };
             let program_stall_cycles = pushed_out(base, &row.call) - pushed_out(own, &row.call);
             let handler_cycles = handler(row) - after.map_or(0.0, handler);
             CallAdvice {
@@ -23,6 +30,7 @@ pub(super) fn ranked(base: &RunReport, own: &RunReport) -> Vec<CallAdvice> {
                 issued_per_request: row.issued_per_request,
                 issued_after: after.map_or(0.0, |row| row.issued_per_request),
                 crossing_cycles,
+                crossings_by,
                 program_stall_cycles,
                 handler_cycles,
                 saved_cycles: crossing_cycles + program_stall_cycles + handler_cycles,

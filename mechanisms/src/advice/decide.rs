@@ -4,7 +4,7 @@ use super::calls;
 use super::confidence::{self, SYNTHETIC_SHARE_SOME};
 use super::evidence::{Evidence, Place, Subject};
 use super::outcome::{candidate, gain, measure};
-use super::port;
+use super::port::{self, KernelNeeds};
 use super::result::{
     Advice, Candidate, Confidence, ConfidenceClass, Costs, Decision, Elsewhere, Measure, Outcome, Recommendation, Verdict,
 };
@@ -24,18 +24,26 @@ struct Standing {
     keeps_the_tail: bool,
 }
 
-/// The way that advice is about: of those that gain the one to move to, else what came closest; none when nothing else can run.
-pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunReport> {
-    let base = at_load.find("sync")?;
+/// A way with its judgement.
+type Judged<'a> = (&'a RunReport, Candidate, Standing);
+
+/// The ways that ran beside the baseline.
+fn judged<'a>(at_load: &'a Comparison, subject: &Subject) -> Vec<Judged<'a>> {
+    let Some(base) = at_load.find("sync") else { return Vec::new() };
     let measure = measure(base, subject.program == Program::Sequential);
-    let judged: Vec<(&RunReport, Candidate, Standing)> = others(at_load)
+    others(at_load)
         .map(|report| (report, candidate(base, report, measure)))
         .filter(|(_, own)| own.gain.is_some())
         .map(|(report, own)| {
             let standing = standing(subject, base, &own);
             (report, own, standing)
         })
-        .collect();
+        .collect()
+}
+
+/// The way that advice is about: of those that gain the one to move to, else what came closest; none when nothing else can run.
+pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunReport> {
+    let judged = judged(at_load, subject);
     let first = judged.iter().max_by(|left, right| {
         let gain = || left.1.gain_low_cautious.total_cmp(&right.1.gain_low_cautious);
         left.2.cmp(&right.2).then_with(gain)
@@ -44,6 +52,20 @@ pub fn chosen<'a>(at_load: &'a Comparison, subject: &Subject) -> Option<&'a RunR
     let equal = judged.iter().filter(|(_, own, standing)| *standing == first.2 && overlap(own, &first.1));
     let least = equal.min_by_key(|(report, _, _)| port::of(&report.label()).kernel);
     Some(least.filter(|_| first.2.gains).unwrap_or(first).0)
+}
+
+/// Ways that more seeds cannot bring into the advice: another one stands at least as well, its interval lies wholly above theirs, also with
+/// caution, and it does not need more than a stock kernel where they do not.
+pub(super) fn dominated(at_load: &Comparison, subject: &Subject) -> Vec<String> {
+    let judged = judged(at_load, subject);
+    let stock = |own: &Judged| port::of(&own.0.label()).kernel == KernelNeeds::Stock;
+    let below = |own: &Judged, other: &Judged| {
+        let apart = own.1.gain.zip(other.1.gain).is_some_and(|(own, other)| own.high < other.low);
+        let above = other.1.gain_low_cautious > own.1.gain_low_cautious;
+        apart && above && other.2 >= own.2 && (stock(other) || !stock(own))
+    };
+    let behind = judged.iter().filter(|own| judged.iter().any(|other| below(own, other)));
+    behind.map(|own| own.0.label()).collect()
 }
 
 fn standing(subject: &Subject, base: &RunReport, own: &Candidate) -> Standing {
@@ -121,7 +143,7 @@ fn confidence_in(evidence: &Evidence, base: &RunReport, best: Option<&RunReport>
 
 /// The best that gains on a stock kernel, when the recommended way needs more.
 fn on_stock_kernel(candidates: &[Candidate], own: &Recommendation) -> Option<Candidate> {
-    let stock = port::KernelNeeds::Stock.name();
+    let stock = KernelNeeds::Stock.name();
     let mut gaining = candidates.iter().filter(|other| other.outcome == Outcome::Gains && other.needs == stock);
     if own.candidate.needs == stock { None } else { gaining.next().cloned() }
 }
@@ -130,6 +152,7 @@ fn recommendation(evidence: &Evidence, base: &RunReport, own: &RunReport, measur
     let label = own.label();
     let kept = evidence.trials.iter().filter(|trial| trial.kept && trial.label == label);
     let settings: Vec<_> = kept.map(|trial| trial.setting.clone()).collect();
+    let limited_by_choice = settings.iter().any(|setting| LIMITS.contains(&setting.path.as_str()));
     let set: String = settings.iter().map(|setting| format!(" --set {}={}", setting.path, setting.value)).collect();
     let command = evidence.at_load.manifest.command.replacen("ringscope advise", "ringscope run", 1);
     let command = format!("{} --mechanism {label}{set}", without_budget(&command));
@@ -145,7 +168,7 @@ fn recommendation(evidence: &Evidence, base: &RunReport, own: &RunReport, measur
         latency_us: own.latency_us,
         why: own.why.clone(),
         batch: own.batch.clone(),
-        batch_limit: batch_limit(&own.batch),
+        batch_limit: batch_limit(&own.batch, limited_by_choice),
         core_split: own.cores_used,
         costs: costs(base, own),
     }
@@ -165,7 +188,10 @@ fn without_budget(command: &str) -> String {
     kept.join(" ")
 }
 
-fn batch_limit(batch: &BatchDepth) -> String {
+/// Settings that end a batch.
+const LIMITS: [&str; 2] = ["mechanism.exception_less.entries", "mechanism.batched_script.limit"];
+
+fn batch_limit(batch: &BatchDepth, limited_by_choice: bool) -> String {
     match batch.limited_by.as_str() {
         "ready connections" => {
             "no more connections had work: batches grow with the number of requests that are there at the same time"
@@ -173,6 +199,7 @@ fn batch_limit(batch: &BatchDepth) -> String {
         "dependencies" => {
             "the next calls need a result or the program's own work first: only another program structure makes batches deeper"
         }
+        "limit" if limited_by_choice => "the limit that served best of those that were tried",
         "limit" => "the configured limit: a higher one makes batches deeper, and requests wait longer",
         _ => "the mechanism does not collect calls",
     }
@@ -231,7 +258,13 @@ fn loses(elsewhere: &Elsewhere) -> Option<String> {
         None => format!("{} connections", elsewhere.connections),
     };
     let cores = if elsewhere.cores == 1 { "1 core".to_owned() } else { format!("{} cores", elsewhere.cores) };
-    Some(format!("{load} on {cores}: {:.2}x {} ({:.2} to {:.2})", gain.mean, elsewhere.measure.noun(), gain.low, gain.high))
+    Some(format!(
+        "{load} on {cores}: {:.2}x {} ({:.2} to {:.2})",
+        gain.mean,
+        elsewhere.measure.noun(elsewhere.connections == 0),
+        gain.low,
+        gain.high
+    ))
 }
 
 fn verdict(
@@ -243,6 +276,7 @@ fn verdict(
     measure: Measure,
 ) -> Verdict {
     let decision = decision(candidates, recommendation, confidence);
+    let sequential = evidence.subject.program == Program::Sequential;
     let mut reasons = Vec::new();
     if measure == Measure::ProcessorTime {
         let limit = base.limited_by.unwrap_or(LimitedBy::Client).name();
@@ -255,13 +289,14 @@ fn verdict(
         reasons.push(format!("{} {}", own.candidate.mechanism, own.why));
     }
     reasons.extend(recommendation.and_then(|own| slow_tail(&own.candidate)));
+    reasons.extend(recommendation.and_then(|own| stock_alternative(candidates, own, measure, sequential)));
     let passed_over = candidates.iter().filter(|other| recommendation.is_none_or(|own| own.candidate.mechanism != other.mechanism));
     let passed_over: Vec<&Candidate> = passed_over.filter(|other| other.outcome == Outcome::Gains).collect();
     reasons.extend(passed_over.iter().copied().filter_map(rewrite));
     reasons.extend(passed_over.iter().copied().filter_map(slow_tail));
     Verdict {
         decision,
-        headline: headline(decision, recommendation, confidence, measure),
+        headline: headline(decision, recommendation, confidence, measure.noun(sequential)),
         would_settle: match decision {
             Decision::Move => Vec::new(),
             _ => would_settle(evidence, base, recommendation, measure),
@@ -286,6 +321,20 @@ fn decision(candidates: &[Candidate], recommendation: Option<&Recommendation>, c
     }
 }
 
+/// What can be had without another kernel, where the recommended way needs one.
+fn stock_alternative(candidates: &[Candidate], own: &Recommendation, measure: Measure, sequential: bool) -> Option<String> {
+    let stock = on_stock_kernel(candidates, own)?;
+    let gain = stock.gain?;
+    Some(format!(
+        "on a stock kernel {} reaches {:.2}x {}: {} needs a {}",
+        stock.mechanism,
+        gain.mean,
+        measure.noun(sequential),
+        own.candidate.mechanism,
+        own.candidate.needs
+    ))
+}
+
 /// What a rewrite would reach, which is no alternative to a port.
 fn rewrite(own: &Candidate) -> Option<String> {
     let gain = own.gain.filter(|_| port::of(&own.mechanism).rewrites)?;
@@ -304,12 +353,13 @@ fn slow_tail(own: &Candidate) -> Option<String> {
     })
 }
 
-fn headline(decision: Decision, recommendation: Option<&Recommendation>, confidence: &Confidence, measure: Measure) -> String {
+fn headline(decision: Decision, recommendation: Option<&Recommendation>, confidence: &Confidence, noun: &str) -> String {
     let Some(own) = recommendation else { return "Stay synchronous: no other way of issuing calls can run this program.".into() };
     let name = &own.candidate.mechanism;
-    let gain = own.candidate.gain.map_or_else(String::new, |gain| {
-        format!("{:.2}x {} (95 % interval {:.2} to {:.2})", gain.mean, measure.noun(), gain.low, gain.high)
-    });
+    let gain = own
+        .candidate
+        .gain
+        .map_or_else(String::new, |gain| format!("{:.2}x {noun} (95 % interval {:.2} to {:.2})", gain.mean, gain.low, gain.high));
     match (decision, own.candidate.outcome) {
         (Decision::Move, _) => format!("Move to {name}: {gain}, confidence {}.", confidence.class.name()),
         (Decision::StaySynchronous, _) => format!("Stay synchronous: the best of the others, {name}, reaches {gain}."),
@@ -317,9 +367,9 @@ fn headline(decision: Decision, recommendation: Option<&Recommendation>, confide
             format!("Cannot tell: {name} reaches {gain} in the model, but the evidence is too thin to decide on.")
         }
         (Decision::CannotTell, Outcome::WithinModelError) => format!(
-            "Cannot tell: {name} reaches {gain}; less than {:.0} % at its cautious lower end ({:.2}x) is within what the model may be wrong by.",
-            own.candidate.margin * 100.0,
-            own.candidate.gain_low_cautious
+            "Cannot tell: {name} reaches {gain}; its cautious low end of {:.3}x is not above {:.2}x, the room left for the model's own error.",
+            own.candidate.gain_low_cautious,
+            1.0 + own.candidate.margin
         ),
         (Decision::CannotTell, _) => format!("Cannot tell: {name} reaches {gain}."),
     }

@@ -89,9 +89,10 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// What a gain of 1.3x is a gain of.
-    pub fn noun(self) -> &'static str {
+    /// What a gain of 1.3x is a gain of. A sequential program has runs instead of requests.
+    pub fn noun(self, sequential: bool) -> &'static str {
         match self {
+            Measure::Throughput if sequential => "runs per second",
             Measure::Throughput => "requests per second",
             Measure::ProcessorTime => "requests per processor second",
         }
@@ -204,6 +205,16 @@ pub struct Costs {
     pub risk: String,
 }
 
+/// How what a call costs in crossings is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// The crossings made for it with synchronous calls, less those made for it the other way.
+    Difference,
+    /// All crossings that are saved, divided by how often the calls are made.
+    Share,
+}
+
 /// What moving one call brings, in cycles per request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallAdvice {
@@ -218,6 +229,8 @@ pub struct CallAdvice {
     /// Crossing cycles that go away: direct cost.
     #[serde(with = "digits")]
     pub crossing_cycles: f64,
+    /// How that is known.
+    pub crossings_by: Basis,
     /// Stall cycles of the program that go away because this call no longer pushes its lines out.
     #[serde(with = "digits")]
     pub program_stall_cycles: f64,

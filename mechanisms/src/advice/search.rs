@@ -73,7 +73,7 @@ impl Plan {
 }
 
 /// Settings of one way that are tried at most.
-const TRIALS_A_WAY: u64 = 4;
+const TRIALS_A_WAY: u64 = 6;
 
 /// A setting that may serve better than the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +82,10 @@ pub(super) enum Knob {
     BatchLimit(u32),
     /// Entries of the syscall pages.
     Entries(u32),
+    /// Cores besides the program's own that execute calls.
+    KernelCores(u32),
+    /// Submitted calls for which no other core is worth waking.
+    OwnCoreCalls(u32),
     /// How kernel cores without work wait.
     KernelCoresWait(KernelCoreWait),
     /// Receives of io_uring stay armed.
@@ -95,6 +99,8 @@ impl Knob {
         match self {
             Knob::BatchLimit(limit) => mechanism.batched_script.limit = limit,
             Knob::Entries(entries) => mechanism.exception_less.entries = entries,
+            Knob::KernelCores(cores) => mechanism.exception_less.kernel_cores = cores,
+            Knob::OwnCoreCalls(calls) => mechanism.exception_less.own_core_calls = calls,
             Knob::KernelCoresWait(wait) => mechanism.exception_less.kernel_cores_wait = wait,
             Knob::MultishotReceive(on) => mechanism.io_uring.multishot_receive = on,
         }
@@ -105,6 +111,8 @@ impl Knob {
         let (path, value) = match self {
             Knob::BatchLimit(limit) => ("mechanism.batched_script.limit", limit.to_string()),
             Knob::Entries(entries) => ("mechanism.exception_less.entries", entries.to_string()),
+            Knob::KernelCores(cores) => ("mechanism.exception_less.kernel_cores", cores.to_string()),
+            Knob::OwnCoreCalls(calls) => ("mechanism.exception_less.own_core_calls", calls.to_string()),
             Knob::KernelCoresWait(wait) => {
                 let name = serde_json::to_value(wait).ok().and_then(|value| value.as_str().map(str::to_owned));
                 ("mechanism.exception_less.kernel_cores_wait", name.unwrap_or_default())
@@ -125,10 +133,7 @@ pub(super) fn knobs(way: Way, workload: &Workload, settings: &Settings) -> Vec<K
     let connections = settings.run.connections;
     match (way.mechanism, own.exception_less.variant, own.batched_script.variant) {
         (Mechanism::ExceptionLess, ExceptionLessVariant::Pages | ExceptionLessVariant::Queues, _) => {
-            let mut knobs = Vec::new();
-            if settings.run.cores > 1 {
-                knobs.push(Knob::KernelCoresWait(KernelCoreWait::Sleep));
-            }
+            let mut knobs = core_splits(settings.run.cores, connections);
             knobs.extend([connections / 2, connections * 2].map(|entries| Knob::Entries(entries.max(FEWEST_ENTRIES))));
             knobs
         }
@@ -144,9 +149,33 @@ pub(super) fn knobs(way: Way, workload: &Workload, settings: &Settings) -> Vec<K
     }
 }
 
+/// Other divisions of the cores between program and calls: fewer kernel cores, more calls on the program's own core, cores that do not
+/// wait in a loop.
+fn core_splits(cores: u32, connections: u32) -> Vec<Knob> {
+    let fewer = [cores / 2, 1].into_iter().filter(|kernel_cores| (1..cores.saturating_sub(1)).contains(kernel_cores));
+    let mut knobs: Vec<Knob> = fewer.map(Knob::KernelCores).collect();
+    knobs.dedup();
+    if cores > 1 {
+        knobs.push(Knob::OwnCoreCalls((connections / 2).max(1)));
+        knobs.push(Knob::KernelCoresWait(KernelCoreWait::Sleep));
+    }
+    knobs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn splits_of_the_cores_leave_each_side_one() {
+        assert!(core_splits(1, 64).is_empty());
+        let kernel_cores = |cores: u32| {
+            let splits = core_splits(cores, 64).into_iter();
+            splits.filter_map(|knob| if let Knob::KernelCores(number) = knob { Some(number) } else { None }).collect::<Vec<_>>()
+        };
+        // on two cores there is one division; all other cores is the default
+        assert_eq!((kernel_cores(2), kernel_cores(3), kernel_cores(4), kernel_cores(8)), (vec![], vec![1], vec![2, 1], vec![4, 1]));
+    }
 
     #[test]
     fn a_budget_buys_seeds_and_finalists_before_trials() {

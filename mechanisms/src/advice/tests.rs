@@ -1,7 +1,8 @@
 //! The judgement on made-up reports.
 
+use super::decide::dominated;
 use super::evidence::{Evidence, Place, Subject};
-use super::result::{Advice, ConfidenceClass, Decision, Measure, Outcome};
+use super::result::{Advice, Basis, ConfidenceClass, Decision, Measure, Outcome};
 use super::{chosen, decide};
 use sim_core::ids::Mode;
 use sim_core::manifest::Manifest;
@@ -20,7 +21,13 @@ fn estimate(mean: f64, half: f64) -> Estimate {
 }
 
 fn call(name: &str, issued: f64, cycles: f64) -> CallRow {
-    CallRow { call: name.into(), issued_per_request: issued, instructions_per_call: 1000.0, cycles_per_call: cycles }
+    CallRow {
+        call: name.into(),
+        issued_per_request: issued,
+        instructions_per_call: 1000.0,
+        cycles_per_call: cycles,
+        direct_cycles_per_call: f64::NAN,
+    }
 }
 
 fn evictor(call: &str, cycles: u64) -> EvictorRow {
@@ -248,6 +255,47 @@ fn calls_are_ranked_by_what_their_move_saves() {
     assert_eq!((first.saved_cycles, second.saved_cycles), (3250.0, 1750.0));
     assert!((first.share + second.share - 1.0).abs() < 1e-9);
     assert!((advice.saved_elsewhere_cycles - 0.0).abs() < 1.0, "5,000 of 10,000 cycles are saved, all of them in calls");
+}
+
+/// Crossings of 300 and 100 cycles become none and 20: 300 and 80 are saved, whatever the shares.
+#[test]
+fn crossings_are_those_of_the_call_where_both_runs_know_them() {
+    let mut both = evidence(vec![report("exception-less", 2.0, 0.01)]);
+    for (result, direct) in both.at_load.results.iter_mut().zip([[300.0, 100.0], [0.0, 20.0]]) {
+        for (row, direct) in result.per_call.iter_mut().zip(direct) {
+            row.direct_cycles_per_call = direct;
+        }
+    }
+    let calls = advice(&both).calls;
+    let saved = |name: &str| calls.iter().find(|call| call.call == name).map(|call| (call.crossing_cycles, call.crossings_by));
+    assert_eq!(saved("read"), Some((300.0, Basis::Difference)));
+    assert_eq!(saved("sendmsg"), Some((80.0, Basis::Difference)));
+    let shared = advice(&evidence(vec![report("exception-less", 2.0, 0.01)]));
+    assert!(shared.calls.iter().all(|call| call.crossings_by == Basis::Share));
+}
+
+#[test]
+fn a_port_to_a_stock_kernel_is_named_beside_a_better_one() {
+    let both = vec![report("exception-less", 1.5, 0.01), report("exception-less:io-uring", 1.3, 0.01)];
+    let advice = advice(&evidence(both));
+    let reasons = &advice.verdict.reasons;
+    assert!(reasons.iter().any(|reason| reason.contains("on a stock kernel exception-less:io-uring reaches 1.30x")), "{reasons:?}");
+}
+
+#[test]
+fn a_way_is_behind_when_more_seeds_cannot_bring_it_into_the_advice() {
+    let of = |ways: Vec<RunReport>| dominated(&evidence(ways).at_load, &subject());
+    let best = || report("exception-less", 1.5, 0.01);
+    assert_eq!(of(vec![best(), report("batched-script", 1.3, 0.01)]), ["batched-script"]);
+    // an interval that overlaps, and a stock kernel below a patched one, can still come into it
+    assert!(of(vec![best(), report("batched-script", 1.48, 0.02)]).is_empty());
+    assert!(of(vec![best(), report("exception-less:io-uring", 1.3, 0.01)]).is_empty());
+    let stock = || report("exception-less:io-uring", 1.5, 0.01);
+    assert_eq!(of(vec![stock(), report("batched-script:io-uring-enter", 1.3, 0.01)]), ["batched-script:io-uring-enter"]);
+    // a larger gain with a starved tail does not put one without behind it
+    let mut starving = report("batched-script", 1.9, 0.01);
+    starving.latency_us.p99 = 5000.0;
+    assert!(of(vec![starving, best()]).is_empty());
 }
 
 #[test]

@@ -110,7 +110,8 @@ pub fn driver(system: &mut System, settings: &ExceptionLessSettings) -> Box<dyn 
         return Box::new(user_threads::FlexScThreads::new(system, settings, &size));
     }
     let idle_cycles = system.microseconds(settings.kernel_core_idle_us);
-    let kernel_cores = KernelCores::new(HOME, cores, settings.kernel_cores_wait, idle_cycles);
+    let executing = if settings.kernel_cores == 0 { cores } else { cores.min(settings.kernel_cores.saturating_add(1)) };
+    let kernel_cores = KernelCores::new(HOME, executing, settings.kernel_cores_wait, idle_cycles);
     kernel_cores.steer_interrupts(system);
     Box::new(ExceptionLess::new(system, settings, &size, 0, kernel_cores))
 }

@@ -94,6 +94,8 @@ pub struct ExceptionLessSettings {
     pub signal_instructions: u32,
     /// Extra lines touched when a result that stood on the stack (fstat) lives in its own memory.
     pub stat_result_lines: u32,
+    /// Cores besides the program's own that execute posted calls, the first ones in order; 0: all. The others stay idle.
+    pub kernel_cores: u32,
     /// How kernel cores without work, and the program's core while other cores execute its calls, wait.
     pub kernel_cores_wait: KernelCoreWait,
     /// From the sending of an inter-processor interrupt to its delivery at a core that waits for it, cycles (`kernel_cores_wait`
@@ -144,6 +146,7 @@ impl Default for ExceptionLessSettings {
             cancel_instructions: 20,
             signal_instructions: 400,
             stat_result_lines: 3,
+            kernel_cores: 0,
             kernel_cores_wait: KernelCoreWait::Poll,
             interrupt_delivery_cycles: 362,
             queue_index_instructions: 10,

@@ -283,8 +283,10 @@ impl System<'_> {
         let idle = self.cores[core.index()].idle;
         // the idle task and kernel threads borrow the address space of whoever ran before
         if next != idle && leaving != idle && processes.0 != processes.1 {
-            let before = self.is_recording().then(|| Before::doing(What::Scheduler, self.cpu.clock(core), self.cpu.stack(core)));
+            let from = self.cpu.clock(core);
+            let before = self.is_recording().then(|| Before::doing(What::Scheduler, from, self.cpu.stack(core)));
             self.cpu.switch_address_space(core);
+            self.used(core, What::Scheduler, from);
             self.recorded(core, before);
         }
         self.cores[core.index()].current = next;
@@ -344,12 +346,13 @@ impl System<'_> {
 
     /// Executes an action; false when the slice ended inside it (the action then holds the rest).
     fn execute(&mut self, driver: &mut dyn Driver, core: CoreId, task: TaskId, action: &mut Action, limit: Cycles) -> bool {
-        if !self.is_recording() {
-            return self.carry_out(driver, core, task, action, limit);
-        }
-        let before = Before::of(action, self.cpu.clock(core), self.cpu.stack(core));
+        let (what, from) = (What::of(action), self.cpu.clock(core));
+        let before = self.is_recording().then(|| Before::of(action, from, self.cpu.stack(core)));
         let done = self.carry_out(driver, core, task, action, limit);
-        self.recorded(core, Some(before));
+        if let Some((what, _)) = what {
+            self.used(core, what, from);
+        }
+        self.recorded(core, before);
         done
     }
 
@@ -369,7 +372,9 @@ impl System<'_> {
             }
             Action::Cross(kind) => {
                 self.stats.count_crossing(*kind);
+                let before = self.cpu.clock(core);
                 self.cpu.cross(core, *kind, self.mitigations);
+                self.note_crossing(task, *kind, self.cpu.clock(core) - before);
             }
             Action::Instructions(context, count) => {
                 let before = self.cpu.clock(core);
@@ -378,11 +383,30 @@ impl System<'_> {
             }
             Action::Spend(component, cycles) => self.cpu.spend(core, *component, *cycles),
             Action::Touch(context, line, kind) => self.cpu.touch(core, *context, *line, *kind),
-            Action::Count(call, slot) => self.stats.count_call(*call, *slot),
+            Action::Count(call, slot) => {
+                self.stats.count_call(*call, *slot);
+                let entry = &mut self.tasks[task.index()];
+                entry.call = Some(*call);
+                self.stats.count_crossing_cycles(*call, std::mem::take(&mut entry.entry_cycles));
+            }
             Action::Effect(effect) => self.apply(driver, core, *effect),
             Action::Hook(kind, value) => driver.hook(self, core, *kind, *value),
         }
         true
+    }
+
+    /// A crossing belongs to the call that a task enters the kernel for, or leaves it from.
+    fn note_crossing(&mut self, task: TaskId, kind: CrossingKind, cycles: Cycles) {
+        let entry = &mut self.tasks[task.index()];
+        match kind {
+            CrossingKind::SystemCallEntry => (entry.entry_cycles, entry.call) = (cycles, None),
+            CrossingKind::SystemCallExit => {
+                if let Some(call) = entry.call.take() {
+                    self.stats.count_crossing_cycles(call, cycles);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn apply(&mut self, driver: &mut dyn Driver, core: CoreId, effect: Effect) {

@@ -15,6 +15,7 @@ use crate::action::{Action, Effect, Slot};
 use crate::bind::{Bases, Instances, Who};
 use crate::clients::{ClientKind, Clients};
 use crate::connection::{AcceptSharing, Connection, ConnectionState, Poller, Purpose, Ready, Request};
+use crate::core_use::CoreUses;
 use crate::kernel::{Kernel, Mitigations};
 use crate::network::{ClientProcessors, Packet, ReceiveQueue, Wire};
 use crate::stats::{HERD_WAKE_UPS, Stats};
@@ -168,6 +169,8 @@ pub struct System<'a> {
     /// The part of the measured window to record.
     to_record: Option<Span>,
     timeline: Option<Box<Timeline>>,
+    /// Use of each core since the measured window opened (before: since the start).
+    uses: Vec<CoreUses>,
 }
 
 /// A simulation that cannot go on.
@@ -273,6 +276,7 @@ impl<'a> System<'a> {
             load_from: None,
             to_record: None,
             timeline: None,
+            uses: vec![CoreUses::default(); size.cores as usize],
         })
     }
 
@@ -374,6 +378,7 @@ impl<'a> System<'a> {
     pub fn open_window(&mut self) {
         self.fill_idle();
         self.cpu.reset_counters();
+        self.uses.fill(CoreUses::default());
         let now = self.now();
         self.to_server.busy_cycles = 0;
         self.to_client.busy_cycles = 0;

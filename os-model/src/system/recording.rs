@@ -1,6 +1,7 @@
-//! The timeline of a run, when one is asked for.
+//! What the cores did: their use by kind of work always, the timeline of a run when one is asked for.
 
 use super::System;
+use crate::core_use::{CoreUse, CoreUses};
 use crate::timeline::{Before, Span, Timeline, What};
 use sim_core::ids::{CoreId, Cycles};
 use sim_core::stack::Component;
@@ -73,7 +74,25 @@ impl System<'_> {
     pub(super) fn idle(&mut self, core: CoreId, cycles: Cycles) {
         let before = self.is_recording().then(|| Before::doing(What::Idle, self.cpu.clock(core), self.cpu.stack(core)));
         self.cpu.spend(core, Component::Idle, cycles);
+        self.uses[core.index()].add(CoreUse::Idle, cycles);
         self.recorded(core, before);
+    }
+
+    /// A core's time since `from` was used for this.
+    pub(super) fn used(&mut self, core: CoreId, what: What, from: Cycles) {
+        let cycles = self.cpu.clock(core) - from;
+        self.uses[core.index()].add(CoreUse::of(what), cycles);
+    }
+
+    /// Use of each core since the measured window opened. A core that is idle now is counted idle up to the present.
+    pub fn core_uses(&self) -> Vec<CoreUses> {
+        let now = self.now();
+        let up_to_now = |(index, uses): (usize, &CoreUses)| {
+            let mut uses = *uses;
+            uses.add(CoreUse::Idle, now - self.cpu.clock(CoreId(index as u16)));
+            uses
+        };
+        self.uses.iter().enumerate().map(up_to_now).collect()
     }
 
     /// Something happened on a core since `before` was taken; nothing is done when none was.

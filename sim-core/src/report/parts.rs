@@ -2,6 +2,7 @@
 //! never a misleading zero.
 
 use crate::digits;
+use crate::estimate::Estimate;
 use crate::ids::{Cycles, Mode};
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,49 @@ pub struct LatencyMicroseconds {
     /// Longest.
     #[serde(with = "digits")]
     pub max: f64,
+}
+
+/// Means over the seeds with their intervals, of what the report otherwise gives over the requests of all seeds together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverSeeds {
+    /// Latency, as `latency_us`.
+    pub latency_us: LatencyOverSeeds,
+    /// Processor time, as `cpu_us_per_request`.
+    pub cpu_us_per_request: Estimate,
+}
+
+/// Latency in microseconds: the mean over the seeds of each seed's own mean or percentile.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyOverSeeds {
+    /// Mean.
+    pub mean: Estimate,
+    /// Median.
+    pub p50: Estimate,
+    /// 90th percentile.
+    pub p90: Estimate,
+    /// 99th percentile.
+    pub p99: Estimate,
+    /// 99.9th percentile.
+    pub p999: Estimate,
+}
+
+impl LatencyOverSeeds {
+    /// From the latencies of each seed.
+    pub fn of(seeds: &[LatencyMicroseconds]) -> LatencyOverSeeds {
+        let of = |value: fn(&LatencyMicroseconds) -> f64| Estimate::of(&seeds.iter().map(value).collect::<Vec<_>>());
+        LatencyOverSeeds {
+            mean: of(|latency| latency.mean),
+            p50: of(|latency| latency.p50),
+            p90: of(|latency| latency.p90),
+            p99: of(|latency| latency.p99),
+            p999: of(|latency| latency.p999),
+        }
+    }
+}
+
+/// What is read where a key is not there.
+fn unknown() -> f64 {
+    f64::NAN
 }
 
 /// Counters of both modes, as privilege-filtered hardware counters would show them.
@@ -183,6 +227,9 @@ pub struct CallRow {
     /// Kernel cycles per execution, without the crossing.
     #[serde(with = "digits")]
     pub cycles_per_call: f64,
+    /// Cycles of the crossings made for it per execution, not part of `cycles_per_call`; unknown in reports of older programs.
+    #[serde(with = "digits", default = "unknown")]
+    pub direct_cycles_per_call: f64,
 }
 
 /// Something of a mechanism's own that happened: cancelled calls, enters of a ring, yields.
@@ -307,6 +354,50 @@ pub struct CoreWindow {
     /// Fraction in a recorded client.
     #[serde(with = "digits")]
     pub client: f64,
+}
+
+/// Use of one core over the measured window of the first seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoreOverTime {
+    /// The core, from 0.
+    pub core: u32,
+    /// Stretches in order of time.
+    pub stretches: Vec<CoreStretch>,
+}
+
+/// Use of one core in one stretch; the fractions sum to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CoreStretch {
+    /// End, in microseconds since the measured window opened; the next stretch begins here.
+    #[serde(with = "digits")]
+    pub end_us: f64,
+    /// Fraction in the program's own code, in either mode.
+    #[serde(with = "digits")]
+    pub program: f64,
+    /// Fraction in kernel code on behalf of calls.
+    #[serde(with = "digits")]
+    pub calls: f64,
+    /// Fraction in softirqs.
+    #[serde(with = "digits")]
+    pub softirq: f64,
+    /// Fraction in interrupts besides softirqs.
+    #[serde(with = "digits")]
+    pub interrupt: f64,
+    /// Fraction in the scheduler and in context switches.
+    #[serde(with = "digits")]
+    pub scheduler: f64,
+    /// Fraction in crossings between the modes.
+    #[serde(with = "digits")]
+    pub crossings: f64,
+    /// Fraction in the mechanism's own work.
+    #[serde(with = "digits")]
+    pub mechanism: f64,
+    /// Fraction in a recorded client.
+    #[serde(with = "digits")]
+    pub client: f64,
+    /// Fraction idle.
+    #[serde(with = "digits")]
+    pub idle: f64,
 }
 
 /// Warm-up and measured window of each repetition.

@@ -95,14 +95,15 @@ fn check_complete(chosen: &BTreeMap<u64, (usize, &Entry)>, parts: &[(&PathBuf, C
     if missing.is_empty() {
         return Ok(());
     }
-    let shown: Vec<String> = missing.iter().take(MISSING_SHOWN).map(u64::to_string).collect();
-    let more = if missing.len() > MISSING_SHOWN { ", …" } else { "" };
+    let name = |index: &u64| format!("\n  point {index}: {}", header.values_at(*index));
+    let mut shown: Vec<String> = missing.iter().take(MISSING_SHOWN).map(name).collect();
+    shown.extend(missing.len().checked_sub(MISSING_SHOWN).filter(|more| *more > 0).map(|more| format!("\n  and {more} others")));
     let shards: Vec<&str> = parts.iter().filter_map(|(_, contents)| contents.header.shard.as_deref()).collect();
     let problem = format!(
-        "{} of {} points are missing: {}{more}\n  given: {}",
+        "{} of {} points are missing:{}\n  given: {}",
         missing.len(),
         header.points,
-        shown.join(", "),
+        shown.concat(),
         if shards.is_empty() { "no shards".to_owned() } else { format!("shards {}", shards.join(", ")) }
     );
     if options.incomplete {

@@ -40,7 +40,7 @@ pub struct Bars {
     pub bars: Vec<Bar>,
 }
 
-/// Shares over time: columns of equal height.
+/// Shares over time: columns of equal height, in a row for each thing that has shares.
 #[derive(Clone, Debug)]
 pub struct Shares {
     /// Above everything.
@@ -49,6 +49,15 @@ pub struct Shares {
     pub label: String,
     /// Parts from bottom to top.
     pub parts: Vec<Part>,
+    /// From top to bottom.
+    pub rows: Vec<SharesRow>,
+}
+
+/// Shares of one thing over time.
+#[derive(Clone, Debug)]
+pub struct SharesRow {
+    /// Beside it; empty when there is one row only.
+    pub name: String,
     /// Begin, end, and the share of each part, 0 to 1.
     pub columns: Vec<(f64, f64, Vec<f64>)>,
 }
@@ -150,53 +159,76 @@ fn on_fill(area: &Area, (x, y): (i32, i32), text: String, fill: Fill) -> Result<
 }
 
 const SHARES_WIDTH: u32 = 560;
-const SHARES_HEIGHT: u32 = 240;
-const SHARES_LEGEND_WIDTH: u32 = 110;
+/// Of one row.
+const SHARES_HEIGHT: u32 = 120;
+const SHARES_AXIS_HEIGHT: u32 = 44;
+const SHARES_LEGEND_WIDTH: u32 = 120;
+/// The legend needs so much for each part.
+const LEGEND_PITCH: u32 = 24;
 
-/// Draws shares over time.
+/// Draws shares over time, a row under the other.
 ///
 /// # Errors
 /// No columns.
 pub fn shares_svg(shares: &Shares) -> Result<String> {
-    render((SHARES_WIDTH, SHARES_HEIGHT), &shares.title, |area| draw_shares(shares, area))
+    let rows = (shares.rows.len() as u32 * SHARES_HEIGHT).max(LEGEND_PITCH * shares.parts.len() as u32);
+    render((SHARES_WIDTH, TITLE_HEIGHT + rows + SHARES_AXIS_HEIGHT), &shares.title, |area| draw_shares(shares, area))
 }
 
 fn draw_shares(shares: &Shares, area: &Area) -> Result<()> {
-    let (Some(first), Some(last)) = (shares.columns.first(), shares.columns.last()) else {
-        anyhow::bail!("there are no columns");
-    };
     let (left, right) = area.split_horizontally(SHARES_WIDTH - SHARES_LEGEND_WIDTH);
     for (index, part) in shares.parts.iter().rev().enumerate() {
         fill::legend(&right, index, &part.name, part.fill)?;
     }
-    let mut plane = ChartBuilder::on(&left)
+    let (mut below, count) = (left, shares.rows.len());
+    for (index, row) in shares.rows.iter().enumerate() {
+        if index + 1 == count {
+            return draw_row(shares, row, &below, area, true);
+        }
+        let (upper, rest) = below.split_vertically(SHARES_HEIGHT);
+        draw_row(shares, row, &upper, area, false)?;
+        below = rest;
+    }
+    anyhow::bail!("there are no rows")
+}
+
+/// One row; the last one has the axis of time.
+fn draw_row(shares: &Shares, row: &SharesRow, place: &Area, whole: &Area, last: bool) -> Result<()> {
+    let (Some(first), Some(end)) = (row.columns.first(), row.columns.last()) else {
+        anyhow::bail!("there are no columns");
+    };
+    let mut plane = ChartBuilder::on(place)
         .margin_right(12)
         .margin_top(6)
-        .x_label_area_size(44)
-        .y_label_area_size(52)
-        .build_cartesian_2d(first.0..last.1, 0.0..100.0)?;
-    plane
-        .configure_mesh()
-        .disable_mesh()
-        .x_desc(shares.label.as_str())
-        .x_labels(6)
-        .y_labels(5)
-        .x_label_formatter(&|value| numbers::short(*value))
+        .margin_bottom(if last { 0 } else { 6 })
+        .x_label_area_size(if last { SHARES_AXIS_HEIGHT } else { 0 })
+        .y_label_area_size(72)
+        .build_cartesian_2d(first.0..end.1, 0.0..100.0)?;
+    let mut mesh = plane.configure_mesh();
+    mesh.disable_mesh()
+        .y_labels(3)
         .y_label_formatter(&|value| format!("{} %", numbers::fixed(*value, 0)))
         .axis_desc_style((FONT, 13).into_font().color(&INK))
-        .label_style((FONT, 12).into_font().color(&INK))
-        .draw()?;
+        .label_style((FONT, 12).into_font().color(&INK));
+    if !row.name.is_empty() {
+        mesh.y_desc(row.name.as_str());
+    }
+    if last {
+        mesh.x_desc(shares.label.as_str()).x_labels(6).x_label_formatter(&|value| numbers::short(*value)).draw()?;
+    } else {
+        mesh.disable_x_axis().draw()?;
+    }
     let plotted = plane.plotting_area();
-    let (offset_x, offset_y) = area.get_base_pixel();
+    let (offset_x, offset_y) = whole.get_base_pixel();
     let pixel = |x: f64, share: f64| {
         let (x, y) = plotted.map_coordinate(&(x, 100.0 * share));
         (x - offset_x, y - offset_y)
     };
-    for (start, end, sizes) in &shares.columns {
+    for (start, end, sizes) in &row.columns {
         let mut before = 0.0;
         for (size, part) in sizes.iter().zip(&shares.parts) {
             let ((left, bottom), (right, top)) = (pixel(*start, before), pixel(*end, before + size));
-            fill::draw(area, (left, top, right, bottom), part.fill)?;
+            fill::draw(whole, (left, top, right, bottom), part.fill)?;
             before += size;
         }
     }
@@ -236,8 +268,12 @@ mod tests {
     fn shares_fill_the_height() {
         let parts = vec![part("user", Hatch::Plain), part("idle", Hatch::Level)];
         let columns = vec![(0.0, 1.0, vec![0.25, 0.75]), (1.0, 3.0, vec![1.0, 0.0])];
-        let text = shares_svg(&Shares { title: "t".into(), label: "ms".into(), parts, columns }).unwrap();
-        // two parts in the legend, two and one in the columns, each with an outline
-        assert_eq!(text.matches("<rect").count(), 1 + 2 * (2 + 3), "{text}");
+        let row = |name: &str| SharesRow { name: name.into(), columns: columns.clone() };
+        let shares = Shares { title: "t".into(), label: "ms".into(), parts, rows: vec![row("core 0"), row("core 1")] };
+        let text = shares_svg(&shares).unwrap();
+        // two parts in the legend, in each row two and one in the columns, each with an outline
+        assert_eq!(text.matches("<rect").count(), 1 + 2 * (2 + 2 * 3), "{text}");
+        assert!(text.contains("\ncore 0\n") && text.contains("\ncore 1\n"), "{text}");
+        assert!(shares_svg(&Shares { rows: Vec::new(), ..shares }).is_err());
     }
 }

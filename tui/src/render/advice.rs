@@ -4,7 +4,7 @@ use super::table::Table;
 use super::words::hanging;
 use crate::numbers::{fixed, percent, short, whole, with_interval};
 use crate::terminal::Terminal;
-use mechanisms::advice::{Advice, Candidate, Decision, Elsewhere, Measure, Outcome, Recommendation};
+use mechanisms::advice::{Advice, Basis, Candidate, Decision, Elsewhere, Measure, Outcome, Recommendation};
 use sim_core::report::Estimate;
 use sim_core::workload::Workload;
 
@@ -17,7 +17,7 @@ pub fn advice(advice: &Advice, workload: &Workload, terminal: &Terminal) -> Stri
     heading(&mut text, advice, workload);
     text.paragraph(&advice.verdict.headline);
     text.list(&advice.verdict.reasons);
-    text.heading(&format!("Ways of issuing calls, by what is sure of {}", advice.measure.noun()));
+    text.heading(&format!("Ways of issuing calls, by what is sure of {}", advice.measure.noun(advice.connections == 0)));
     text.push(&candidates(&advice.candidates, terminal));
     if let Some(own) = &advice.recommendation {
         calls(&mut text, advice, own);
@@ -131,10 +131,12 @@ fn calls(text: &mut Text, advice: &Advice, own: &Recommendation) {
         Decision::Move => format!("Calls to move first to {}", own.candidate.mechanism),
         _ => format!("What {} would change for each call", own.candidate.mechanism),
     };
-    text.heading(&format!("{title} (cycles saved per request)"));
+    let unit = if advice.connections == 0 { "run" } else { "request" };
+    text.heading(&format!("{title} (cycles saved per {unit})"));
+    let per_unit = format!("per\n{unit}");
     let mut table = Table::with_order(&[
         ("call", false, 0),
-        ("per\nrequest", true, 2),
+        (per_unit.as_str(), true, 2),
         ("then", true, 3),
         ("crossing", true, 1),
         ("program's\nstalls", true, 1),
@@ -164,6 +166,9 @@ fn calls(text: &mut Text, advice: &Advice, own: &Recommendation) {
          mechanism's own work.",
         fixed(amount, 0)
     ));
+    if advice.calls.iter().any(|call| call.crossings_by == Basis::Share) {
+        text.paragraph("Crossings are divided among the calls by how often they are made.");
+    }
 }
 
 fn brings(text: &mut Text, advice: &Advice, own: &Recommendation) {
@@ -181,8 +186,8 @@ fn brings(text: &mut Text, advice: &Advice, own: &Recommendation) {
     }
     if let Some(range) = own.exposure_range.filter(|_| advice.measure == Measure::Throughput) {
         text.paragraph(&format!(
-            "model: {} with half of an instruction miss exposed, {} with all of it; {} at the low end of the interval when the mechanism's \
-             estimated work costs twice as much",
+            "what the model does not know: the gain is {} if the processor hides half of each instruction miss, {} if it hides nothing; \
+             {} at the low end of the interval if the mechanism's estimated work costs twice as much",
             times(range.low),
             times(range.high),
             times(own.candidate.gain_low_cautious)

@@ -163,30 +163,11 @@ pub fn latest(entries: &[Entry]) -> Vec<&Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::report::RunReport;
-    use sim_core::sweep::{PointOutcome, Record, line};
+    use crate::sweep::made_up::{self, record};
+    use sim_core::sweep::line;
 
     fn header() -> Header {
-        Header {
-            schema: SCHEMA,
-            kind: KIND.into(),
-            version: "1".into(),
-            program_hash: "p".into(),
-            workload: "w".into(),
-            workload_hash: "h".into(),
-            command: "ringscope sweep w".into(),
-            axes: Vec::new(),
-            points: 2,
-            shard: None,
-        }
-    }
-
-    fn record(index: u64, failed: bool) -> Record {
-        let outcome = match failed {
-            true => PointOutcome::Failed { error: "no".into() },
-            false => PointOutcome::Done { report: Box::new(RunReport::default()) },
-        };
-        Record { point: "x".into(), index, axes: AxisValues::default(), outcome }
+        made_up::header(2)
     }
 
     fn contents(text: &str) -> Result<Option<Contents>> {

@@ -13,6 +13,8 @@
 pub mod axis;
 pub mod file;
 pub mod lines;
+#[cfg(test)]
+mod made_up;
 pub mod plan;
 pub mod shard;
 pub mod sink;

@@ -13,7 +13,7 @@ use mechanisms::variants::Way;
 use serde_json::Value;
 use sim_core::manifest::PartsHash;
 use sim_core::nearest::nearest;
-use sim_core::sweep::AxisValues;
+use sim_core::sweep::{self, AxisShape, AxisValues};
 use sim_core::workload::Workload;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -254,26 +254,14 @@ fn combinations(axes: &[Axis]) -> Result<Vec<Vec<&Item>>> {
             format!("zipped axes must be of one length: `{}` has {first} values, `{}` has {own}", zipped[0].path, other.path);
         return Err(ConfigError::at(other.path_place.clone(), problem, format!("{own} values")).into());
     }
-    // digits of a mixed number: one for each free axis, one for all zipped ones
-    let first_zipped = axes.iter().position(|axis| axis.zipped);
-    let digit_of = |position: usize| if axes[position].zipped { first_zipped.unwrap_or(position) } else { position };
-    let digits: Vec<usize> = (0..axes.len()).filter(|position| digit_of(*position) == *position).collect();
-    let count = digits.iter().try_fold(1_u64, |count, digit| count.checked_mul(axes[*digit].items.len() as u64));
+    let shapes: Vec<AxisShape> = axes.iter().map(|axis| (axis.items.len(), axis.zipped)).collect();
+    let count = sweep::digits(&shapes).iter().try_fold(1_u64, |count, digit| count.checked_mul(shapes[*digit].0 as u64));
     let Some(count) = count.filter(|count| *count <= POINTS_MAX) else {
         bail!("the sweep has more than {POINTS_MAX} points: leave values out, or run it as several sweeps");
     };
-    Ok((0..count).map(|index| one_combination(axes, &digits, digit_of, index)).collect())
-}
-
-fn one_combination<'a>(axes: &'a [Axis], digits: &[usize], digit_of: impl Fn(usize) -> usize, index: u64) -> Vec<&'a Item> {
-    let mut rest = index;
-    let mut chosen = vec![0; axes.len()];
-    for digit in digits.iter().rev() {
-        let base = axes[*digit].items.len() as u64;
-        chosen[*digit] = (rest % base) as usize;
-        rest /= base;
-    }
-    (0..axes.len()).map(|position| &axes[position].items[chosen[digit_of(position)]]).collect()
+    let combination =
+        |index: u64| axes.iter().zip(sweep::positions(&shapes, index)).map(|(axis, item)| &axis.items[item]).collect();
+    Ok((0..count).map(combination).collect())
 }
 
 fn way_of(request: &Request, items: &[&Item]) -> Result<Way> {

@@ -206,26 +206,14 @@ fn check_header(path: &Path, found: &Header, own: &Header, force: bool) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sim_core::sweep::{AxisValues, KIND, PointOutcome, Record};
+    use crate::sweep::made_up;
 
     fn header() -> Header {
-        Header {
-            schema: sim_core::report::SCHEMA,
-            kind: KIND.into(),
-            version: "1".into(),
-            program_hash: "p".into(),
-            workload: "w".into(),
-            workload_hash: "h".into(),
-            command: "ringscope sweep w".into(),
-            axes: Vec::new(),
-            points: 3,
-            shard: None,
-        }
+        made_up::header(3)
     }
 
     fn record(index: u64) -> String {
-        let outcome = PointOutcome::Failed { error: "x".into() };
-        line(&Record { point: "x".into(), index, axes: AxisValues::default(), outcome })
+        line(&made_up::record(index, true))
     }
 
     fn file(name: &str) -> PathBuf {

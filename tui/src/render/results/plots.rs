@@ -1,6 +1,6 @@
 //! The plots of a set of results, in sections: what a page shows one below the other and `--plots` writes one by one.
 
-use crate::plot::bars::{self, Bar, Bars, Part, Shares};
+use crate::plot::bars::{self, Bar, Bars, Part, Shares, SharesRow};
 use crate::plot::fill::{Fill, Hatch};
 use crate::plot::heat::{self, Heat};
 use crate::render::figure;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use plotters::style::RGBColor;
 use sim_core::estimate::Estimate;
 use sim_core::ids::Mode;
-use sim_core::report::{RunReport, StackReport};
+use sim_core::report::{CoreOverTime, CoreStretch, CoreWindow, RunReport, StackReport};
 use sim_core::sweep::plain_text;
 use std::collections::BTreeMap;
 use validation::figures::{Axis, Curve, Panel};
@@ -134,7 +134,8 @@ pub fn sections(view: &View, cell: Cell) -> Result<Vec<Section>> {
         Section {
             id: "core-split",
             title: "Use of the cores over time",
-            text: "Shares of all cores in stretches of the first seed's measured window.",
+            text: "What each core did in stretches of the first seed's measured window: the program's own code, kernel code on behalf of its \
+                   calls, softirqs, interrupts, scheduler, crossings, the mechanism's own work, idle.",
             plots: per_facet(view, splits)?,
         },
     ];
@@ -373,28 +374,68 @@ fn heat_rows(matrix: Matrix, columns: usize) -> Vec<(String, Vec<f64>)> {
     rows
 }
 
+/// A part of the use of a core in the order in which they are drawn: its name, its share and how it looks.
+type UsePart = (&'static str, fn(&CoreStretch) -> f64, RGBColor, Hatch);
+
+#[rustfmt::skip]
+const USE_PARTS: [UsePart; 9] = [
+    ("program", |stretch| stretch.program, BLUE, Hatch::Plain),
+    ("calls", |stretch| stretch.calls, PALE_ORANGE, Hatch::Falling),
+    ("softirq", |stretch| stretch.softirq, ORANGE, Hatch::Rising),
+    ("interrupt", |stretch| stretch.interrupt, ORANGE, Hatch::Plain),
+    ("scheduler", |stretch| stretch.scheduler, PALE_BLUE, Hatch::Level),
+    ("crossings", |stretch| stretch.crossings, PURPLE, Hatch::Crossed),
+    ("mechanism", |stretch| stretch.mechanism, GREEN, Hatch::Upright),
+    ("client", |stretch| stretch.client, YELLOW, Hatch::Level),
+    ("idle", |stretch| stretch.idle, GREY, Hatch::Plain),
+];
+/// Parts that never have more than this are left out of legend and picture.
+const USE_SHOWN: f64 = 0.002;
+
+/// Use of each core over time; reports that do not have it show all cores together.
 fn splits(place: &str, reports: &[&RunReport]) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
-    for report in reports.iter().filter(|report| !report.core_split.is_empty()) {
-        let client = report.core_split.iter().any(|window| window.client > 0.0);
-        let mut parts = vec![part("user", BLUE, Hatch::Plain), part("kernel", PALE_ORANGE, Hatch::Falling)];
-        parts.extend(client.then(|| part("client", YELLOW, Hatch::Level)));
-        parts.push(part("idle", GREY, Hatch::Plain));
-        let column = |window: &sim_core::report::CoreWindow| {
-            let mut shares = vec![window.user, window.kernel];
-            shares.extend(client.then_some(window.client));
-            shares.push(window.idle);
-            (window.start_us / 1000.0, window.end_us / 1000.0, shares)
-        };
-        let shares = Shares {
-            title: titled(&report.label(), place),
-            label: "simulated time, ms".into(),
-            parts,
-            columns: report.core_split.iter().map(column).collect(),
-        };
-        plots.push(Plot { name: file_name(&["core-split", &report.label(), place]), svg: bars::shares_svg(&shares)? });
+    for report in reports {
+        let shares = if report.cores_over_time.is_empty() { together(report) } else { by_core(report) };
+        if let Some((parts, rows)) = shares {
+            let title = titled(&report.label(), place);
+            let shares = Shares { title, label: "simulated time, ms".into(), parts, rows };
+            plots.push(Plot { name: file_name(&["core-split", &report.label(), place]), svg: bars::shares_svg(&shares)? });
+        }
     }
     Ok(plots)
+}
+
+fn by_core(report: &RunReport) -> Option<(Vec<Part>, Vec<SharesRow>)> {
+    let cores: Vec<_> = report.cores_over_time.iter().filter(|core| !core.stretches.is_empty()).collect();
+    let seen = |part: &UsePart| cores.iter().flat_map(|core| &core.stretches).any(|stretch| part.1(stretch) > USE_SHOWN);
+    let shown: Vec<&UsePart> = USE_PARTS.iter().filter(|part| seen(part)).collect();
+    let row = |core: &&CoreOverTime| {
+        let begins = [0.0].into_iter().chain(core.stretches.iter().map(|stretch| stretch.end_us));
+        let column = |(begin_us, stretch): (f64, &CoreStretch)| {
+            (begin_us / 1000.0, stretch.end_us / 1000.0, shown.iter().map(|part| part.1(stretch)).collect())
+        };
+        let columns = begins.zip(&core.stretches).map(column).collect();
+        SharesRow { name: if cores.len() > 1 { format!("core {}", core.core) } else { String::new() }, columns }
+    };
+    let parts = shown.iter().map(|(name, _, color, hatch)| part(name, *color, *hatch)).collect();
+    (!cores.is_empty()).then(|| (parts, cores.iter().map(row).collect()))
+}
+
+/// All cores together, from reports of programs that did not tell them apart.
+fn together(report: &RunReport) -> Option<(Vec<Part>, Vec<SharesRow>)> {
+    let client = report.core_split.iter().any(|window| window.client > 0.0);
+    let mut parts = vec![part("user", BLUE, Hatch::Plain), part("kernel", PALE_ORANGE, Hatch::Falling)];
+    parts.extend(client.then(|| part("client", YELLOW, Hatch::Level)));
+    parts.push(part("idle", GREY, Hatch::Plain));
+    let column = |window: &CoreWindow| {
+        let mut shares = vec![window.user, window.kernel];
+        shares.extend(client.then_some(window.client));
+        shares.push(window.idle);
+        (window.start_us / 1000.0, window.end_us / 1000.0, shares)
+    };
+    let columns: Vec<_> = report.core_split.iter().map(column).collect();
+    (!columns.is_empty()).then(|| (parts, vec![SharesRow { name: String::new(), columns }]))
 }
 
 #[cfg(test)]

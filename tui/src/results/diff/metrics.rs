@@ -111,8 +111,27 @@ fn intervals(name: &str, before: &RunReport, after: &RunReport) -> Option<(f64, 
             let (low, high) = welch(&logarithm(&one), &logarithm(&other))?;
             Some((rounded(one.mean * libm::expm1(low)), rounded(one.mean * libm::expm1(high))))
         }
-        _ => None,
+        _ => {
+            let ((one, spread), (other, other_spread)) = (over_seeds(name, before)?, over_seeds(name, after)?);
+            let half = welch_half_width(&spread, &other_spread)?;
+            let change = other - one;
+            Some((rounded(change - half), rounded(change + half)))
+        }
     }
+}
+
+/// A metric over all requests, with its mean over the seeds; nothing for metrics of which the seeds are not kept.
+fn over_seeds(name: &str, report: &RunReport) -> Option<(f64, Estimate)> {
+    let (seeds, all) = (report.over_seeds.as_ref()?, &report.latency_us);
+    Some(match name {
+        "latency_us.mean" => (all.mean, seeds.latency_us.mean),
+        "latency_us.p50" => (all.p50, seeds.latency_us.p50),
+        "latency_us.p90" => (all.p90, seeds.latency_us.p90),
+        "latency_us.p99" => (all.p99, seeds.latency_us.p99),
+        "latency_us.p999" => (all.p999, seeds.latency_us.p999),
+        "cpu_us_per_request" => (report.cpu_us_per_request, seeds.cpu_us_per_request),
+        _ => return None,
+    })
 }
 
 fn logarithm(ratio: &Estimate) -> Estimate {
@@ -122,6 +141,12 @@ fn logarithm(ratio: &Estimate) -> Estimate {
 
 /// Welch's interval of the difference of two means, from their own Student intervals. Nothing when one is not known.
 pub(super) fn welch(before: &Estimate, after: &Estimate) -> Option<(f64, f64)> {
+    let half = welch_half_width(before, after)?;
+    let change = after.mean - before.mean;
+    change.is_finite().then(|| (rounded(change - half), rounded(change + half)))
+}
+
+fn welch_half_width(before: &Estimate, after: &Estimate) -> Option<f64> {
     let error = |estimate: &Estimate| {
         let freedom = estimate.n as f64 - 1.0;
         let error = estimate.half_width() / estimate::student_t(freedom);
@@ -131,6 +156,5 @@ pub(super) fn welch(before: &Estimate, after: &Estimate) -> Option<(f64, f64)> {
     let sum = one + other;
     let freedom = sum * sum / (one * one / one_freedom + other * other / other_freedom);
     let half = if sum == 0.0 { 0.0 } else { estimate::student_t(freedom) * libm::sqrt(sum) };
-    let change = after.mean - before.mean;
-    (change + half).is_finite().then(|| (rounded(change - half), rounded(change + half)))
+    half.is_finite().then_some(half)
 }

@@ -4,7 +4,7 @@ use super::super::tests::{point, results};
 use super::metrics::welch;
 use super::*;
 use serde_json::json;
-use sim_core::report::Estimate;
+use sim_core::report::{Estimate, LatencyMicroseconds, LatencyOverSeeds, OverSeeds};
 use sim_core::sweep::PointOutcome;
 
 fn one(mean: f64) -> Results {
@@ -48,6 +48,29 @@ fn metrics_without_interval_count_with_a_tolerance_only() {
         let diff = diff(&with(100.0), &with(110.0), tolerance).unwrap();
         let change = &diff.points[0].changes[0];
         assert_eq!((change.metric.as_str(), change.verdict), ("latency_us.p99", verdict));
+    }
+}
+
+/// Seeds with 99th percentiles of `mean` - 1, `mean`, `mean` + 1: a half width of 2.48 each, by hand, and of 2.27 of their difference.
+#[test]
+fn latency_over_several_seeds_has_an_interval_around_the_change_of_all_requests() {
+    let with = |p99: f64, mean: f64| {
+        let edit = move |report: &mut RunReport| {
+            let seed = |p99| LatencyMicroseconds { p99, ..LatencyMicroseconds::default() };
+            report.latency_us.p99 = p99;
+            report.over_seeds = Some(OverSeeds {
+                latency_us: LatencyOverSeeds::of(&[seed(mean - 1.0), seed(mean), seed(mean + 1.0)]),
+                cpu_us_per_request: Estimate::UNKNOWN,
+            });
+        };
+        results(&[], vec![edited(point(&[], "sync", 1.0), edit)])
+    };
+    for (after, verdict) in [(104.0, Verdict::Beyond), (102.0, Verdict::Within)] {
+        let diff = diff(&with(100.0, 99.0), &with(after, 99.5), None).unwrap();
+        let change = diff.points[0].changes.iter().find(|change| change.metric == "latency_us.p99").unwrap();
+        let (low, high) = change.interval.unwrap();
+        assert_eq!(change.verdict, verdict, "{change:?}");
+        assert!((low - (after - 102.267)).abs() < 1e-3 && (high - (after - 97.733)).abs() < 1e-3, "{low} {high}");
     }
 }
 

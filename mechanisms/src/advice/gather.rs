@@ -278,17 +278,20 @@ impl Gatherer<'_> {
             }
             race::complete(self.workload, &mut entrants, self.job)?;
         }
-        let mut reports = race::reports(&entrants, self.workload, &self.manifest);
-        while self.settings.run.exposure_range {
-            let lacking = self.needs_exposure(&entrants, &reports)?;
-            if lacking.is_empty() {
-                break;
+        self.expose_named(&mut entrants)
+    }
+
+    /// The reports of the finals, of the ways that the advice names with both ends of the exposure.
+    fn expose_named(&self, entrants: &mut [Entrant]) -> Result<Vec<RunReport>, ExperimentError> {
+        loop {
+            let reports = race::reports(entrants, self.workload, &self.manifest);
+            let lacking = self.needs_exposure(entrants, &reports)?;
+            if lacking.is_empty() || !self.settings.run.exposure_range {
+                return Ok(reports);
             }
             let wanted = entrants.iter_mut().enumerate().filter(|(index, _)| *index == 0 || lacking.contains(index));
             race::expose(self.workload, wanted.map(|(_, entrant)| entrant), self.job)?;
-            reports = race::reports(&entrants, self.workload, &self.manifest);
         }
-        Ok(reports)
     }
 
     /// Which entrants the advice would name and have not been simulated at the ends of the exposure: the chosen one and those that gain on a

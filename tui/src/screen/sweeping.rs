@@ -136,3 +136,41 @@ fn change((answer, publish): Told, act: impl FnOnce(&mut SweepAnswer)) {
     let so_far = Arc::new(answer.clone());
     publish(Box::new(move |snapshot| snapshot.sweep = Some(so_far)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::snapshot::Snapshot;
+    use super::*;
+    use std::sync::atomic::AtomicBool;
+    use traces::synthetic::{Shape, server};
+
+    #[test]
+    fn every_point_is_told_and_the_second_round_refines_the_first() {
+        let workload = server(Shape::default());
+        let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
+        (settings.run.connections, settings.run.requests) = (4, 40);
+        let mut doubled = settings.clone();
+        doubled.run.connections = 8;
+        let values = [("4", Ok(settings.clone())), ("8", Ok(doubled)), ("0", Err("must be at least 1"))]
+            .map(|(label, settings)| SweepValue { label: label.into(), settings: settings.map(Box::new).map_err(str::to_owned) });
+        let request = SweepRequest { knob: "connections".into(), values: values.to_vec() };
+        let cancel = AtomicBool::new(false);
+        let ground = Ground { workload: &workload, recorded: &workload, settings: &settings, cancel: &cancel };
+        let snapshot = Mutex::new((Snapshot::default(), Vec::new()));
+        carry_out(&ground, &request, &|put| {
+            let mut told = snapshot.lock().unwrap();
+            put(&mut told.0);
+            let sweep = told.0.sweep.clone().unwrap();
+            told.1.push((sweep.seeds, sweep.done));
+        });
+        let (snapshot, steps) = snapshot.into_inner().unwrap();
+        let answer = snapshot.sweep.unwrap();
+        assert!(answer.complete && answer.done == answer.total());
+        assert_eq!((answer.total(), answer.seeds), (15, SEEDS[1]));
+        assert!(steps.contains(&(SEEDS[0], 15)), "the first round came to its end: {steps:?}");
+        let sync = answer.points[1][0].clone().unwrap().unwrap();
+        assert_eq!((sync.connections, sync.reps), (8, SEEDS[1]));
+        assert!(answer.points[0][1].clone().unwrap().unwrap().speedup_vs_sync.is_some());
+        assert_eq!(answer.points[2][3], Some(Err("must be at least 1".into())));
+    }
+}

@@ -212,3 +212,52 @@ fn put(buffer: &mut Buffer, column: u16, row: u16, glyph: char, style: Style) {
         cell.set_char(glyph).set_style(style);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(x: f64, y: f64) -> Point {
+        Point { x, y, interval: None }
+    }
+
+    fn drawn(width: u16, height: u16, curves: &[Curve], cursor: Option<f64>) -> Vec<String> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        let ticks = [1.0, 2.0, 4.0, 8.0].map(|value| (value, value.to_string()));
+        let axes = (Axis { low: 1.0, high: 8.0, scale: Scale::Logarithmic }, Axis { low: 0.0, high: 10.0, scale: Scale::Linear });
+        let frame = Frame { ticks: &ticks, cursor, dim: Style::new(), ascii: true };
+        draw(&mut buffer, area, axes, curves, &frame);
+        let line = |row: u16| (0..width).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+        (0..height).map(|row| line(row).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn curves_have_letters_lines_and_intervals() {
+        let rising = Curve {
+            letter: 'S',
+            style: Style::new(),
+            points: [(1.0, 0.0), (2.0, 5.0), (8.0, 10.0)].map(|(x, y)| point(x, y)).to_vec(),
+        };
+        let lone = Curve { letter: 'X', style: Style::new(), points: vec![Point { x: 4.0, y: 2.5, interval: Some((0.0, 5.0)) }] };
+        let lines = drawn(30, 9, &[rising, lone], Some(2.0));
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn too_small_an_area_stays_empty() {
+        assert!(drawn(9, 9, &[], None).iter().all(String::is_empty));
+        assert!(drawn(30, 3, &[], None).iter().all(String::is_empty));
+    }
+
+    #[test]
+    fn places_and_values_are_inverse() {
+        for scale in [Scale::Linear, Scale::Logarithmic] {
+            let axis = Axis { low: 2.0, high: 50.0, scale };
+            for value in [2.0, 3.0, 20.0, 50.0] {
+                assert!((axis.value(axis.place(value)) - value).abs() < 1e-9);
+            }
+        }
+        assert_eq!(Axis { low: 3.0, high: 3.0, scale: Scale::Linear }.place(3.0), 0.5);
+    }
+}

@@ -146,3 +146,57 @@ pub fn put(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) 
 pub fn moved(cursor: usize, by: isize, rows: usize) -> usize {
     cursor.saturating_add_signed(by).min(rows.saturating_sub(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::theme::ThemeName;
+
+    fn drawn(width: u16, height: u16, cursor: usize, marked: usize) -> Vec<String> {
+        let columns = [
+            Column::words("call"),
+            Column::numbers("", "count", 0),
+            Column::numbers("cycles", "a call", 2),
+            Column::numbers("misses", "caused", 1),
+        ];
+        let rows: Vec<Vec<String>> = [("a_call_with_a_long_name", 1), ("read", 22), ("write", 333)]
+            .map(|(name, count)| vec![name.to_owned(), count.to_string(), "1,000".into(), "0.5".into()])
+            .to_vec();
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        let grid = Grid { columns: &columns, rows: &rows, cursor: Some(cursor), marked: Some((marked, 'v')) };
+        grid.draw(&mut buffer, area, &Theme::new(ThemeName::Monochrome, true));
+        let line = |row: u16| (0..width).map(|column| buffer[(column, row)].symbol()).collect::<String>();
+        (0..height).map(|row| line(row).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn wide_enough_shows_all_columns() {
+        assert_eq!(
+            drawn(60, 5, 0, 1),
+            [
+                "                                 cycles  misses",
+                "call                     countv  a call  caused",
+                "a_call_with_a_long_name       1   1,000     0.5",
+                "read                         22   1,000     0.5",
+                "write                       333   1,000     0.5",
+            ]
+        );
+    }
+
+    #[test]
+    fn narrow_leaves_columns_out_but_never_the_marked_one() {
+        let lines = drawn(40, 5, 0, 1);
+        assert_eq!(lines[1], "call                     countv  caused");
+        let lines = drawn(24, 5, 0, 2);
+        assert_eq!(lines[1], "call       count  a callv");
+        assert_eq!(lines[2], "a_call_~       1    1,000".get(..24).unwrap());
+    }
+
+    #[test]
+    fn rows_scroll_under_the_cursor() {
+        assert_eq!(drawn(40, 4, 2, 1)[2..].iter().map(|line| &line[..5]).collect::<Vec<_>>(), ["read ", "write"]);
+        assert_eq!((first_row(3, 2, None), first_row(3, 9, Some(2)), first_row(0, 2, Some(0))), (0, 0, 0));
+        assert_eq!((moved(0, -1, 3), moved(2, 5, 3), moved(1, 1, 3), moved(4, 1, 0)), (0, 2, 2, 0));
+    }
+}

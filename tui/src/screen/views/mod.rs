@@ -10,3 +10,6 @@ pub mod latency;
 pub mod pollution;
 pub mod sweep;
 pub mod timeline;
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,55 @@ impl Range {
         ticks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latencies(values: &[u64]) -> Latencies {
+        let mut histogram = LatencyHistogram::new();
+        values.iter().for_each(|value| histogram.record(*value));
+        Latencies::of(&histogram, 1).unwrap()
+    }
+
+    #[test]
+    fn shares_lie_in_their_columns_and_sum_to_one() {
+        let own = latencies(&[1, 1, 10, 100]);
+        let range = Range::over([&own].into_iter()).unwrap();
+        assert_eq!((range.low_us, range.high_us), (1.0, 100.0));
+        assert_eq!(own.columns(range, 4), [0.5, 0.0, 0.25, 0.25]);
+        assert_eq!(own.columns(range, 1), [1.0]);
+        assert!(own.columns(range, 0).is_empty());
+        assert_eq!(
+            (own.share_below(0.5), own.share_below(1.0), own.share_below(99.0), own.share_below(100.0)),
+            (0.0, 0.5, 0.75, 1.0)
+        );
+        assert_eq!(own.percentiles, [1.0, 100.0, 100.0, 100.0]);
+    }
+
+    #[test]
+    fn the_cumulative_curve_rises_to_one() {
+        let (one, other) = (latencies(&[5, 6, 7]), latencies(&[50, 60, 7000]));
+        let range = Range::over([&one, &other].into_iter()).unwrap();
+        let curve = other.cumulated(range, 33);
+        assert_eq!(curve.len(), 33);
+        assert!(curve.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1));
+        assert_eq!(curve[0].1, 0.0);
+        assert!(one.cumulated(range, 33).last().unwrap().1 > 0.999);
+    }
+
+    #[test]
+    fn latencies_that_are_all_alike_have_an_axis() {
+        let own = latencies(&[42, 42]);
+        let range = Range::over([&own].into_iter()).unwrap();
+        assert!(range.high_us > range.low_us && own.columns(range, 3) == [1.0, 0.0, 0.0]);
+        assert_eq!(Range::over([].into_iter()), None);
+        assert_eq!(Latencies::of(&LatencyHistogram::new(), 1000), None);
+    }
+
+    #[test]
+    fn labels_are_round_numbers_between_the_ends() {
+        let range = Range { low_us: 3.0, high_us: 70.0 };
+        assert_eq!(range.ticks(), [3.0, 5.0, 10.0, 20.0, 50.0, 70.0]);
+    }
+}

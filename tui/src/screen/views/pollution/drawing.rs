@@ -176,3 +176,15 @@ fn sentence(evictor: &str, victim: &str) -> String {
         evictor => format!("{victim} misses what {evictor} had pushed out"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shades_are_quarters_and_nothing_has_none() {
+        let found = [8.0, 2.0, 1.9, 0.5, 0.1, 0.0].map(|value| shade(value, 8.0));
+        assert_eq!(found, [4, 4, 3, 3, 1, 0]);
+        assert_eq!(shade(0.0, 0.0), 0);
+    }
+}

@@ -209,3 +209,62 @@ impl Builder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cpu_model::LedgerSummary;
+
+    fn row(mode: Mode, evictor: &str, misses: u64, cycles: u64) -> EvictorRow {
+        EvictorRow { structure: "l1i".into(), mode, evictor: evictor.into(), misses, cycles }
+    }
+
+    #[test]
+    fn modes_are_the_columns_and_causes_stand_last() {
+        let rows = [
+            row(Mode::User, "never", 900, 9),
+            row(Mode::User, "sendmsg", 30, 300),
+            row(Mode::Kernel, "user", 60, 120),
+            row(Mode::Kernel, "same", 10, 20),
+        ];
+        let matrix = Matrix::of_modes(&rows, Structure::L1i, 10);
+        assert_eq!(matrix.evictors, ["user", "sendmsg", "same", "never"]);
+        assert_eq!(matrix.victims, ["user", "kernel"]);
+        assert_eq!((matrix.value(1, 0, Measure::Misses), matrix.value(1, 0, Measure::Cycles)), (3.0, 30.0));
+        assert!((matrix.value(1, 0, Measure::Share) - 30.0 / 930.0).abs() < 1e-12);
+        assert_eq!(matrix.value(1, 1, Measure::Misses), 0.0);
+        assert_eq!(matrix.largest(Measure::Misses), 90.0);
+        assert!(Matrix::of_modes(&rows, Structure::L2, 10).is_empty());
+        let filtered = matrix.clone().filtered(|name| name == "sendmsg");
+        assert_eq!(filtered.evictors, ["sendmsg"]);
+        assert_eq!(filtered.value(0, 0, Measure::Share), matrix.value_of("sendmsg", "user", Measure::Share));
+        assert_eq!(matrix.value_of("nobody", "user", Measure::Misses), 0.0);
+    }
+
+    #[test]
+    fn agents_of_a_mode_are_told_apart() {
+        let row =
+            |evictor, misses| LedgerRow { structure: Structure::L2, mode: Mode::Kernel, evictor, misses, cycles: misses * 10 };
+        let victims = [
+            VictimLedger {
+                victim: Agent::SOFTIRQ,
+                ledger: LedgerSummary { rows: vec![row(Agent::SOFTIRQ, 4), row(Agent::USER, 6)] },
+            },
+            VictimLedger { victim: Agent::SCHEDULER, ledger: LedgerSummary { rows: vec![row(Agent::SOFTIRQ, 2)] } },
+        ];
+        let matrix = Matrix::of_agents(&victims, Structure::L2, Mode::Kernel, 2);
+        assert_eq!(
+            (&matrix.victims[..], &matrix.evictors[..]),
+            (&["softirq".into(), "scheduler".into()][..], &["user".into(), "itself".into(), "softirq".into()][..])
+        );
+        assert_eq!((matrix.value(2, 1, Measure::Misses), matrix.value(2, 1, Measure::Share)), (1.0, 1.0));
+        assert!(Matrix::of_agents(&victims, Structure::L2, Mode::User, 2).is_empty());
+    }
+
+    #[test]
+    fn names_lead_back_to_agents() {
+        assert_eq!(agent_of("softirq"), Some(Agent::SOFTIRQ));
+        assert_eq!(agent_of("read"), Some(Agent::call(sim_core::calls::CallNumber::READ)));
+        assert_eq!((agent_of("never"), agent_of("same"), agent_of("itself")), (None, None, None));
+    }
+}

@@ -290,16 +290,13 @@ fn hints(state: &State, width: usize) -> Line<'static> {
     let theme = &state.situation.theme;
     let mut spans = Vec::new();
     let mut used = 0;
-    let mut said: Vec<&str> = Vec::new();
-    for binding in keys::active(state).filter(|binding| !binding.hint.is_empty()) {
-        let Some(key) = binding.keys.first().filter(|_| !said.contains(&binding.hint)) else { continue };
-        let (key, hint) = (key.name(), format!(" {}  ", binding.hint));
+    for (key, hint) in keys::hints(state) {
+        let (key, hint) = (key.name(), format!(" {hint}  "));
         let length = key.chars().count() + hint.chars().count();
         if used + length > width + 2 {
             continue;
         }
         used += length;
-        said.push(binding.hint);
         spans.push(Span::styled(key, theme.style(Role::Key)));
         spans.push(Span::raw(hint));
     }

@@ -125,7 +125,10 @@ pub const TABLE: &[Binding] = &[
     bind(View("Timeline"), &[Char('Z')], Action::View(ViewAction::ZoomOut), "", "show more time, smaller"),
     bind(View("Timeline"), &[Char('v')], Action::View(ViewAction::NextMechanism), "mechanism", "the next mechanism"),
     bind(View("Sweep"), &[Enter], Action::View(ViewAction::Open), "start", "simulate the values of the knob"),
-    bind(View("Sweep"), &[Char('n')], Action::View(ViewAction::NextKind), "knob", "the next knob"),
+    bind(View("Sweep"), &[Left, Char('h')], Action::View(ViewAction::Left), "read", "read the values to the left"),
+    bind(View("Sweep"), &[Right, Char('l')], Action::View(ViewAction::Right), "", "read the values to the right"),
+    bind(View("Sweep"), &[Char('n'), Down, Char('j')], Action::View(ViewAction::NextKind), "knob", "the next knob"),
+    bind(View("Sweep"), &[Up, Char('k')], Action::View(ViewAction::Up), "", "the knob before"),
     bind(View("Sweep"), &[Char('m')], Action::View(ViewAction::NextUnit), "measure", "throughput, speed-up, latency, processor time"),
     bind(View("Calls"), &[Left, Char('h')], Action::View(ViewAction::Left), "sort", "sort by the column before"),
     bind(View("Calls"), &[Right, Char('l')], Action::View(ViewAction::Right), "", "sort by the next column"),
@@ -183,6 +186,23 @@ pub fn active(state: &State) -> impl Iterator<Item = &'static Binding> {
         (None, None, Pane::Answers) => vec![Scope::View(name), Scope::Views, Scope::Everywhere],
     };
     scopes.into_iter().flat_map(|scope| TABLE.iter().filter(move |binding| binding.scope == scope))
+}
+
+/// What the last line says: of each row with a hint the first key that no row before it takes. Rows without such a key, and the way back
+/// where nothing was opened, are left out.
+pub fn hints(state: &State) -> Vec<(Key, &'static str)> {
+    let mut taken: Vec<Key> = Vec::new();
+    let mut hints: Vec<(Key, &'static str)> = Vec::new();
+    for binding in active(state) {
+        let free = binding.keys.iter().find(|key| !taken.contains(key));
+        taken.extend(binding.keys);
+        let leads_nowhere = matches!(binding.action, Action::View(ViewAction::Back)) && !state.view().is_inside();
+        let said = binding.hint.is_empty() || hints.iter().any(|(_, hint)| *hint == binding.hint);
+        if let Some(key) = free.filter(|_| !leads_nowhere && !said) {
+            hints.push((*key, binding.hint));
+        }
+    }
+    hints
 }
 
 /// What a key does now.

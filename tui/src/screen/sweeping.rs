@@ -51,7 +51,8 @@ pub struct SweepAnswer {
 }
 
 impl SweepAnswer {
-    fn new(request: &SweepRequest) -> SweepAnswer {
+    /// Nothing simulated yet.
+    pub fn new(request: &SweepRequest) -> SweepAnswer {
         SweepAnswer {
             knob: request.knob.clone(),
             values: request.values.iter().map(|value| value.label.clone()).collect(),

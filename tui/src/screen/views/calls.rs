@@ -1,7 +1,7 @@
 //! Every system call in a row: how often, what it costs, which misses it causes and which it suffers.
 
 use super::chosen::Chosen;
-use super::grid::{Column, Grid, HEADER, moved, put};
+use super::grid::{Column, Grid, HEADER, first_row, moved, put, put_words};
 use crate::numbers::{fixed, short};
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::in_depth::InDepthAnswer;
@@ -26,6 +26,10 @@ const NUMBERS: [(&str, &str, &str, u8); 8] = [
 ];
 /// Position of the cycles per request among them: what a table is sorted by at first.
 const CYCLES: usize = 3;
+
+/// Lines above the table, and below it.
+const HEAD: u16 = 2;
+const FOOT: u16 = 1;
 
 /// The view.
 #[derive(Clone, Debug)]
@@ -131,10 +135,10 @@ impl Calls {
         let theme = scene.theme;
         let structure = self.structure().name().to_uppercase();
         let title = format!("{}: system calls; misses in {structure}", self.chosen.label(scene));
-        put(frame.buffer_mut(), area, area.y, &title, theme.style(Role::Heading));
+        put(frame.buffer_mut(), area, area.y, &cut(&title, usize::from(area.width), theme), theme.style(Role::Heading));
         let known = self.chosen.in_depth(scene).is_some();
         let words = if known {
-            "caused: misses of others' code whose line the call had pushed out; suffered: the other way round".to_owned()
+            "misses that it causes others, and suffers from others".to_owned()
         } else {
             format!("misses: {}", self.chosen.missing(scene))
         };
@@ -200,13 +204,13 @@ impl View for Calls {
 
     fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
         self.draw_head(frame, area, scene);
-        let body = Rect { y: area.y + 2, height: area.height.saturating_sub(3), ..area };
+        let body = Rect { y: area.y + HEAD, height: area.height.saturating_sub(HEAD + FOOT), ..area };
         let rows = self.rows(scene);
         if rows.is_empty() {
             let answer = scene.situation.snapshot.answer(self.chosen.mechanism(scene));
             let reason = answer.map_or_else(|| Some("not simulated yet".into()), |answer| answer.reason());
             let text = reason.unwrap_or_else(|| "no call has the filter's text in its name".into());
-            put(frame.buffer_mut(), body, body.y, &text, scene.theme.style(Role::Text));
+            put_words(frame.buffer_mut(), body, &text, scene.theme.style(Role::Text));
             return;
         }
         let cursor = self.cursor.min(rows.len() - 1);
@@ -227,8 +231,11 @@ impl View for Calls {
     }
 
     fn click(&mut self, _column: u16, row: u16, scene: &Scene) -> Vec<Effect> {
-        let line = usize::from(row).checked_sub(usize::from(HEADER) + 2);
-        self.cursor = line.map_or(self.cursor, |line| moved(line, 0, self.rows(scene).len()));
+        let rows = self.rows(scene).len();
+        if let Some(line) = usize::from(row).checked_sub(usize::from(HEADER + HEAD)) {
+            let room = usize::from(scene.size.1.saturating_sub(HEAD + HEADER + FOOT));
+            self.cursor = moved(first_row(rows, room, Some(self.cursor)) + line, 0, rows);
+        }
         Vec::new()
     }
 

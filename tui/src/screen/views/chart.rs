@@ -71,7 +71,7 @@ pub struct Frame<'a> {
 impl Axis {
     /// A linear axis from 0 to a round number above all values.
     pub fn from_zero(largest: f64) -> Axis {
-        Axis { low: 0.0, high: if largest > 0.0 { largest * 1.05 } else { 1.0 }, scale: Scale::Linear }
+        Axis { low: 0.0, high: rounded_up(largest), scale: Scale::Linear }
     }
 
     /// Place of a value, 0 to 1 within the range.
@@ -123,6 +123,22 @@ pub fn draw(buffer: &mut Buffer, area: Rect, axes: (Axis, Axis), curves: &[Curve
     curves.iter().for_each(|curve| grid.draw_letters(buffer, curve));
 }
 
+/// The next number whose half and quarter have few digits.
+fn rounded_up(value: f64) -> f64 {
+    if value.is_nan() || value <= 0.0 {
+        return 1.0;
+    }
+    let power = libm::pow(10.0, libm::floor(libm::log10(value)));
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
+    steps.into_iter().map(|step| step * power).find(|rounded| *rounded >= value).unwrap_or(10.0 * power)
+}
+
+/// A value short enough for the gutter.
+fn axis_label(value: f64) -> String {
+    let label = short(value);
+    if label.chars().count() < usize::from(GUTTER) { label } else { format!("{}M", short(value / 1e6)) }
+}
+
 struct Grid {
     plot: Rect,
     x: Axis,
@@ -152,11 +168,11 @@ impl Grid {
         for column in self.plot.left()..self.plot.right() {
             put(buffer, column, self.plot.bottom(), horizontal, frame.dim);
         }
-        let rows = self.plot.height;
-        for step in [0, rows / 2, rows - 1].into_iter().collect::<std::collections::BTreeSet<u16>>() {
-            let value = self.y.value(f64::from(step) / f64::from(rows - 1));
-            let label = format!("{:>width$}", short(value), width = usize::from(GUTTER) - 2);
-            buffer.set_stringn(self.plot.x - GUTTER, self.plot.bottom() - 1 - step, label, usize::from(GUTTER) - 2, frame.dim);
+        let parts = if self.plot.height >= 9 { 4 } else { 2 };
+        for part in 0..=parts {
+            let value = self.y.value(f64::from(part) / f64::from(parts));
+            let label = format!("{:>width$}", axis_label(value), width = usize::from(GUTTER) - 1);
+            buffer.set_stringn(self.plot.x - GUTTER, self.row(value), label, usize::from(GUTTER) - 1, frame.dim);
         }
         self.draw_ticks(buffer, frame);
     }
@@ -242,6 +258,13 @@ mod tests {
         let lone = Curve { letter: 'X', style: Style::new(), points: vec![Point { x: 4.0, y: 2.5, interval: Some((0.0, 5.0)) }] };
         let lines = drawn(30, 9, &[rising, lone], Some(2.0));
         insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn axes_from_zero_end_at_numbers_that_fit_the_gutter() {
+        let ends = [103_400.0, 1.37, 9.9, 0.0, 0.021].map(|largest| Axis::from_zero(largest).high);
+        assert!(ends.iter().zip([120_000.0, 1.6, 10.0, 1.0, 0.024]).all(|(end, wanted)| (end - wanted).abs() < 1e-9), "{ends:?}");
+        assert_eq!([120_000.0, 8_000_000.0, 0.4, 0.0].map(axis_label), ["120,000", "8.00M", "0.400", "0"]);
     }
 
     #[test]

@@ -51,6 +51,6 @@ impl Chosen {
         let snapshot = &scene.situation.snapshot;
         let reason =
             snapshot.answer(self.mechanism(scene)).filter(|answer| answer.report.is_some()).and_then(|answer| answer.reason());
-        reason.or_else(|| snapshot.refusal.clone()).unwrap_or_else(|| "is being simulated with its calls told apart".into())
+        reason.or_else(|| snapshot.refusal.clone()).unwrap_or_else(|| "being simulated with its calls told apart".into())
     }
 }

@@ -1,6 +1,6 @@
 //! Tables on the screen: columns that matter least are left out where it is narrow, rows scroll under the cursor.
 
-use crate::screen::text::{left, right};
+use crate::screen::text::{left, right, wrapped};
 use crate::screen::theme::{Role, Theme};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -140,6 +140,13 @@ pub fn put(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) 
     if row < area.bottom() {
         buffer.set_stringn(area.x, row, text, usize::from(area.width), style);
     }
+}
+
+/// Writes words into an area, on as many lines as they take; returns how many.
+pub fn put_words(buffer: &mut Buffer, area: Rect, words: &str, style: Style) -> u16 {
+    let lines = wrapped(words, usize::from(area.width), 0);
+    (area.y..).zip(&lines).for_each(|(row, line)| put(buffer, area, row, line, style));
+    (lines.len() as u16).min(area.height)
 }
 
 /// Moves a cursor by so many rows.

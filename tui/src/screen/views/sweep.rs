@@ -1,7 +1,7 @@
 //! One knob on the horizontal axis, a curve for each mechanism; a cursor reads values with their intervals.
 
 use super::chart::{self, Axis, Curve, Point, Scale};
-use super::grid::put;
+use super::grid::{put, put_words};
 use crate::numbers::{fixed, short};
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::knobs::{KNOBS, Knob, Steps, Target};
@@ -41,9 +41,9 @@ impl Metric {
         match self {
             Metric::Throughput => "requests/s",
             Metric::SpeedUp => "throughput over sync's",
-            Metric::Median => "median latency, us",
-            Metric::P99 => "99th percentile of the latency, us",
-            Metric::Processor => "processor time, us a request",
+            Metric::Median => "median latency in us",
+            Metric::P99 => "p99 latency in us",
+            Metric::Processor => "processor time in us a request",
         }
     }
 
@@ -123,7 +123,7 @@ impl SweepView {
         match self.answer(scene) {
             None => {
                 let points = values(self.knob(), scene.situation).len() * ALL.len();
-                format!("Enter simulates {points} points; n: another knob, m: another measure")
+                format!("Enter simulates {points} points: every value with every mechanism")
             }
             Some(answer) if answer.complete => format!("{} points, {} seeds each", answer.total(), answer.seeds),
             Some(answer) => {
@@ -131,6 +131,26 @@ impl SweepView {
                 format!("{seeds} a point: {} of {} points done", answer.done, answer.total())
             }
         }
+    }
+
+    /// Measure and knob, and the value that is read.
+    fn title(&self, scene: &Scene) -> String {
+        let knob = self.knob().name;
+        let read = self.answer(scene).and_then(|answer| answer.values.get(self.read(answer)));
+        let read = read.map_or_else(String::new, |value| format!("; below for {knob} = {value}"));
+        format!("{} over {knob}{read}", self.metric.name())
+    }
+
+    /// Position of the value that is read.
+    fn read(&self, answer: &SweepAnswer) -> usize {
+        self.cursor.min(answer.values.len().saturating_sub(1))
+    }
+
+    /// Another knob, so many further.
+    fn turn(&mut self, by: isize) {
+        let knobs = knobs();
+        let position = knobs.iter().position(|knob| knob.name == self.knob().name).unwrap_or(0);
+        self.knob = Some((position as isize + by).rem_euclid(knobs.len() as isize) as usize);
     }
 
     fn curves(&self, answer: &SweepAnswer, scene: &Scene) -> Vec<Curve> {
@@ -162,7 +182,7 @@ impl SweepView {
         let ticks: Vec<(f64, String)> = answer.values.iter().enumerate().map(|(at, label)| (at as f64, label.clone())).collect();
         let frame = chart::Frame {
             ticks: &ticks,
-            cursor: Some(self.cursor.min(answer.values.len().saturating_sub(1)) as f64),
+            cursor: Some(self.read(answer) as f64),
             dim: scene.theme.style(Role::Dim),
             ascii: scene.theme.is_ascii(),
         };
@@ -171,7 +191,7 @@ impl SweepView {
 
     /// The mechanisms with their values under the cursor.
     fn draw_legend(&self, buffer: &mut Buffer, area: Rect, answer: &SweepAnswer, scene: &Scene) {
-        let cursor = self.cursor.min(answer.values.len().saturating_sub(1));
+        let cursor = self.read(answer);
         let longest = ALL.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
         for (line, (way, entry)) in ALL.iter().enumerate().take(usize::from(area.height)).enumerate() {
             let words = match answer.points.get(cursor).and_then(|points| points[way].as_ref()) {
@@ -208,17 +228,17 @@ impl View for SweepView {
             ViewAction::Right => self.cursor = (self.cursor + 1).min(count.saturating_sub(1)),
             ViewAction::Home => self.cursor = 0,
             ViewAction::End => self.cursor = count.saturating_sub(1),
-            ViewAction::NextKind => {
-                let position = knobs().iter().position(|knob| knob.name == self.knob().name).unwrap_or(0);
-                self.knob = Some((position + 1) % knobs().len());
-            }
+            ViewAction::NextKind => self.turn(1),
+            ViewAction::Up => self.turn(-1),
             ViewAction::NextUnit => {
                 let position = METRICS.iter().position(|metric| *metric == self.metric).unwrap_or(0);
                 self.metric = METRICS[(position + 1) % METRICS.len()];
             }
             ViewAction::Open if self.answer(scene).is_none() => {
-                self.cursor = 0;
-                return vec![Effect::Ask(Question::Sweep(self.request(scene)))];
+                let request = self.request(scene);
+                let present = self.knob().value(scene.situation);
+                self.cursor = request.values.iter().position(|value| value.label == present).unwrap_or(0);
+                return vec![Effect::Ask(Question::Sweep(request))];
             }
             _ => {}
         }
@@ -228,13 +248,12 @@ impl View for SweepView {
     fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
         let buffer = frame.buffer_mut();
         let width = usize::from(area.width);
-        let title = format!("{} over {}", self.metric.name(), self.knob().name);
-        put(buffer, area, area.y, &cut(&title, width, scene.theme), scene.theme.style(Role::Heading));
+        put(buffer, area, area.y, &cut(&self.title(scene), width, scene.theme), scene.theme.style(Role::Heading));
         put(buffer, area, area.y + 1, &cut(&self.status(scene), width, scene.theme), scene.theme.style(Role::Dim));
         let Some(answer) = self.answer(scene) else {
             let labels = values(self.knob(), scene.situation).join(", ");
-            let text = format!("{}: {labels}", self.knob().name);
-            put(buffer, area, area.y + 3, &cut(&text, width, scene.theme), scene.theme.style(Role::Text));
+            let values = Rect { y: area.y + 3, height: area.height.saturating_sub(3), ..area };
+            put_words(buffer, values, &format!("{}: {labels}", self.knob().name), scene.theme.style(Role::Text));
             return;
         };
         let legend_height = (ALL.len() as u16).min(area.height / 2);

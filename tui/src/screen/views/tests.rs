@@ -2,7 +2,8 @@
 
 use crate::screen::action::{Action, Effect};
 use crate::screen::in_depth::{self, InDepthAnswer};
-use crate::screen::keys::Key::{self, Backspace, Char, Down, End, Enter, Escape, Left, Right};
+use crate::screen::keys;
+use crate::screen::keys::Key::{self, Backspace, Char, Down, End, Enter, Escape, Left, Right, Up};
 use crate::screen::questions::{Ground, Question};
 use crate::screen::snapshot::{Answer, Snapshot, Stage};
 use crate::screen::state::{Pane, State};
@@ -170,7 +171,7 @@ fn pollution_shows_modes_calls_and_functions() {
 fn pollution_goes_back_level_by_level_and_then_puts_the_filter_away() {
     let mut state = at((80, 24), "Pollution", true);
     press(&mut state, &[Right, Enter, Enter, Escape]);
-    assert!(screen(&state).contains("calls in kernel mode"));
+    assert!(screen(&state).contains("in kernel mode; Enter"));
     press(&mut state, &[Backspace, Char('/')]);
     type_text(&mut state, "send");
     press(&mut state, &[Enter]);
@@ -181,12 +182,34 @@ fn pollution_goes_back_level_by_level_and_then_puts_the_filter_away() {
 }
 
 #[test]
+fn a_key_is_hinted_with_the_meaning_that_holds() {
+    let mut state = at((120, 40), "Pollution", true);
+    let hinted = |state: &State| keys::hints(state).into_iter().map(|(key, hint)| (key.name(), hint)).collect::<Vec<_>>();
+    let entry = |key: &str, hint| (key.to_owned(), hint);
+    assert!(hinted(&state).contains(&entry("Enter", "open")) && !hinted(&state).contains(&entry("Esc", "back")));
+    press(&mut state, &[Enter]);
+    assert!(hinted(&state).contains(&entry("Esc", "back")));
+    press(&mut state, &[Char('g')]);
+    assert!(hinted(&state).contains(&entry("Enter", "type")) && !hinted(&state).contains(&entry("Enter", "open")));
+    for name in ["Compare", "Cycles", "Pollution", "Latency", "Timeline", "Sweep", "Calls"] {
+        for pane in [Pane::Knobs, Pane::Answers] {
+            open(&mut state, name);
+            state.situation.pane = pane;
+            for (key, hint) in keys::hints(&state) {
+                let meant = keys::active(&state).find(|binding| binding.keys.contains(&key)).map(|binding| binding.hint);
+                assert_eq!(meant, Some(hint), "{name}: {}", key.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_not_known_yet_is_asked_for_and_said() {
     let mut state = at((80, 24), "Pollution", false);
     let effects = press(&mut state, &[Enter]);
     let asked = |effect: &Effect| matches!(effect, Effect::Ask(Question::InDepth { mechanism: Mechanism::ExceptionLess }));
     assert!(effects.iter().any(asked), "{effects:?}");
-    assert!(screen(&state).contains("is being simulated"));
+    assert!(screen(&state).contains("exception-less: being simulated"));
     press(&mut state, &[Escape, Char('v'), Char('v')]);
     assert!(screen(&state).contains("in-kernel-dsl: does not apply: a program without"), "{}", screen(&state));
     press(&mut state, &[Char('v')]);
@@ -197,7 +220,7 @@ fn what_is_not_known_yet_is_asked_for_and_said() {
 fn pollution_shows_the_difference_from_what_is_pinned_and_exports_what_it_shows() {
     let mut state = at((120, 40), "Pollution", true);
     press(&mut state, &[Char('p')]);
-    assert!(screen(&state).contains("Δpinned +0"), "{}", screen(&state));
+    assert!(screen(&state).contains("Δ from the pinned scenario: +0"), "{}", screen(&state));
     let export = state.view().export(&state.scene());
     assert_eq!(export.columns.len(), 5);
     assert!(
@@ -237,9 +260,12 @@ fn latencies_are_drawn_as_histograms_and_curves_and_read() {
     press(&mut state, &[Char('v'), Char('v'), End]);
     let text = screen(&state);
     assert!(
-        text.contains("exception-less") && text.contains("100.0 % at or below") && !text.contains("batched-script  "),
+        text.contains("exception-less") && text.contains("100.0 %") && !text.contains("batched-script  "),
         "{text}"
     );
+    press(&mut state, &[Escape, Char('p')]);
+    let text = screen(&state);
+    assert!(text.contains("p50   Δp50    p99  p99.9") && !text.contains("p90  "), "the 90th percentile gives way:\n{text}");
     let rows = state.view().export(&state.scene()).rows;
     let sum: f64 = rows.iter().map(|row| row[2].parse::<f64>().unwrap()).sum();
     assert!((sum - 1.0).abs() < 1e-3, "{sum}");
@@ -307,6 +333,14 @@ fn a_sweep_is_asked_for_with_values_around_the_present_one() {
     let [Effect::Ask(Question::Sweep(request))] = &effects[..] else { panic!("{effects:?}") };
     let labels: Vec<&str> = request.values.iter().map(|value| value.label.as_str()).collect();
     assert_eq!((request.knob.as_str(), &labels[..]), ("connections", &["8", "16", "32", "64", "128", "256", "512"][..]));
+    let generation = state.generation;
+    let known = Snapshot { sweep: Some(Arc::new(SweepAnswer::new(request))), ..(*snapshot(generation, None)).clone() };
+    update(&mut state, Action::Arrived(Arc::new(known)));
+    assert!(screen(&state).contains("requests/s over connections; below for connections = 64"), "{}", screen(&state));
+    press(&mut state, &[Down]);
+    assert!(screen(&state).contains("requests/s over rate"), "{}", screen(&state));
+    press(&mut state, &[Up, Up]);
+    assert!(screen(&state).contains("requests/s over cores"), "{}", screen(&state));
     let lowest: &SweepValue = &request.values[0];
     assert_eq!(lowest.settings.as_ref().map(|settings| settings.run.connections), Ok(8));
 }

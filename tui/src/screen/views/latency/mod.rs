@@ -1,6 +1,7 @@
 //! Latencies of the replies: histograms one above the other, or cumulative curves over each other, with percentiles marked.
 
 pub mod bins;
+mod legend;
 
 use crate::numbers::{fixed, percent, short};
 use crate::screen::action::{Effect, ViewAction};
@@ -8,7 +9,7 @@ use crate::screen::text::cut;
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
 use crate::screen::views::chart::{self, Axis, Curve, GUTTER, Point, Scale};
-use crate::screen::views::grid::put;
+use crate::screen::views::grid::{put, put_words};
 use bins::{Latencies, PERCENTILES, Range};
 use mechanisms::registry::{ALL, Mechanism};
 use ratatui::Frame;
@@ -72,8 +73,8 @@ impl Latency {
 
     fn title(&self) -> &'static str {
         match self.kind {
-            Kind::Histogram => "latency of replies: share of the replies by latency in us",
-            Kind::Cumulative => "latency of replies: share of the replies at or below a latency in us",
+            Kind::Histogram => "replies by latency in us",
+            Kind::Cumulative => "% of the replies at or below a latency in us",
         }
     }
 
@@ -86,35 +87,6 @@ impl Latency {
         self.cursor = Some(self.cursor.map_or(PLACES / 2, |place| place.saturating_add_signed(by).min(PLACES)));
     }
 
-    fn draw_legend(&self, buffer: &mut Buffer, area: Rect, measured: &[Measured], read: Option<f64>, scene: &Scene) {
-        let theme = scene.theme;
-        let longest = measured.iter().map(|own| own.label.chars().count()).max().unwrap_or(0).min(usize::from(area.width) / 3);
-        for (line, own) in measured.iter().enumerate().take(usize::from(area.height)) {
-            let style = theme.style(Role::Series(own.series()));
-            let name = format!("{:<longest$}", cut(&own.label, longest, theme));
-            let words = match (&own.latencies, read) {
-                (Err(reason), _) => reason.clone(),
-                (Ok(latencies), Some(value)) => {
-                    format!("{} at or below {} us", percent(latencies.share_below(value)), short(value))
-                }
-                (Ok(latencies), None) => self.percentiles(own, latencies, scene),
-            };
-            let text = format!("{} {name}  {words}", theme.glyphs.markers[own.series()]);
-            put(buffer, area, area.y + line as u16, &cut(&text, usize::from(area.width), theme), style);
-        }
-    }
-
-    /// Percentiles in words, the median with its difference from the pinned scenario.
-    fn percentiles(&self, own: &Measured, latencies: &Latencies, scene: &Scene) -> String {
-        let words = PERCENTILES.iter().zip(latencies.percentiles).map(|((_, name), value)| format!("{name} {}", short(value)));
-        let mut text = words.collect::<Vec<_>>().join("  ");
-        if let Some(pinned) = scene.situation.pinned_report(own.mechanism) {
-            let difference = latencies.percentiles[0] - pinned.latency_us.p50;
-            let sign = if difference < 0.0 { '-' } else { '+' };
-            text.push_str(&format!("  {}p50 {sign}{}", scene.theme.glyphs.delta, short(difference.abs())));
-        }
-        text
-    }
 }
 
 impl View for Latency {
@@ -155,13 +127,14 @@ impl View for Latency {
         let buffer = frame.buffer_mut();
         put(buffer, area, area.y, &cut(self.title(), usize::from(area.width), theme), theme.style(Role::Heading));
         let measured = self.measured(scene);
-        let legend_height = (measured.len() as u16).min(area.height / 2);
+        let legend_height = legend::height(measured.len()).min(area.height / 2);
         let legend = Rect { y: area.bottom() - legend_height, height: legend_height, ..area };
         let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1 + legend_height), ..area };
         let range = Latency::range(&measured);
-        self.draw_legend(buffer, legend, &measured, range.and_then(|range| self.read(range)), scene);
+        legend::draw(buffer, legend, &measured, range.and_then(|range| self.read(range)), scene);
         let Some(range) = range else {
-            put(buffer, body, body.y, "nothing measured yet", theme.style(Role::Dim));
+            let words = if measured.is_empty() { "no mechanism has the filter's text in its name" } else { "nothing measured yet" };
+            put_words(buffer, body, words, theme.style(Role::Dim));
             return;
         };
         match self.kind {
@@ -198,14 +171,14 @@ fn draw_curves(buffer: &mut Buffer, area: Rect, measured: &[Measured], range: Ra
     let columns = usize::from(chart::inside(area).width);
     let curve = |own: &Measured| {
         let latencies = own.latencies.as_ref().ok()?;
-        let points = latencies.cumulated(range, columns).into_iter().map(|(x, y)| Point { x, y, interval: None });
+        let points = latencies.cumulated(range, columns).into_iter().map(|(x, y)| Point { x, y: 100.0 * y, interval: None });
         let (letter, style) = (scene.theme.glyphs.markers[own.series()], scene.theme.style(Role::Series(own.series())));
         Some(Curve { letter, style, points: points.collect() })
     };
     let curves: Vec<Curve> = measured.iter().filter_map(curve).collect();
     let axes = (
         Axis { low: range.low_us, high: range.high_us, scale: Scale::Logarithmic },
-        Axis { low: 0.0, high: 1.0, scale: Scale::Linear },
+        Axis { low: 0.0, high: 100.0, scale: Scale::Linear },
     );
     let ticks = ticks(range);
     let frame = chart::Frame { ticks: &ticks, cursor, dim: scene.theme.style(Role::Dim), ascii: scene.theme.is_ascii() };
@@ -216,7 +189,8 @@ fn draw_curves(buffer: &mut Buffer, area: Rect, measured: &[Measured], range: Ra
 fn draw_histograms(buffer: &mut Buffer, area: Rect, measured: &[Measured], range: Range, cursor: Option<f64>, scene: &Scene) {
     let own: Vec<(&Measured, &Latencies)> =
         measured.iter().filter_map(|own| own.latencies.as_ref().ok().map(|latencies| (own, latencies))).collect();
-    let axis_height = 2;
+    // where it is narrow the labels stand in the axis itself
+    let axis_height = if area.height < own.len() as u16 + 2 { 1 } else { 2 };
     let each = (area.height.saturating_sub(axis_height) / own.len().max(1) as u16).max(1);
     let plot = Rect { x: area.x + GUTTER, width: area.width.saturating_sub(GUTTER), ..area };
     for (position, (measured, latencies)) in own.iter().enumerate() {
@@ -226,7 +200,7 @@ fn draw_histograms(buffer: &mut Buffer, area: Rect, measured: &[Measured], range
         }
     }
     let used = (own.len() as u16 * each).min(area.height.saturating_sub(axis_height));
-    let axis = Rect { y: area.y + used, height: 1, ..plot };
+    let axis = Rect { y: area.y + used, height: axis_height, ..plot };
     draw_axis(buffer, axis, range, cursor, scene);
 }
 
@@ -294,7 +268,7 @@ fn draw_axis(buffer: &mut Buffer, axis: Rect, range: Range, cursor: Option<f64>,
         let width = label.chars().count() as u16;
         let start = place(value).saturating_sub(width / 2).min(axis.right().saturating_sub(width));
         if start >= free_from {
-            buffer.set_stringn(start, axis.y + 1, &label, usize::from(width), style);
+            buffer.set_stringn(start, axis.bottom() - 1, &label, usize::from(width), style);
             free_from = start + width + 1;
         }
     }

@@ -3,10 +3,10 @@
 use super::matrix::{Matrix, Measure};
 use super::{Level, Pollution, functions};
 use crate::numbers::{percent, short};
-use crate::screen::text::{cut, wrapped};
+use crate::screen::text::cut;
 use crate::screen::theme::{Role, SHADES};
 use crate::screen::view::Scene;
-use crate::screen::views::grid::{first_row, put};
+use crate::screen::views::grid::{first_row, put, put_words};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -23,8 +23,8 @@ const SHADE_SIGNS: usize = 2;
 /// Draws the view.
 pub(super) fn draw(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let theme = scene.theme;
-    put(buffer, area, area.y, &view.title(scene), theme.style(Role::Heading));
-    put(buffer, area, area.y + 1, &path(view), theme.style(Role::Dim));
+    put(buffer, area, area.y, &cut(&view.title(scene), usize::from(area.width), theme), theme.style(Role::Heading));
+    put(buffer, area, area.y + 1, &cut(&path(view), usize::from(area.width), theme), theme.style(Role::Dim));
     let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
     if let Level::Functions { evictor, victim, .. } = &view.level
         && let Some(answer) = view.chosen.in_depth(scene)
@@ -39,9 +39,7 @@ pub(super) fn draw(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Sc
             let mechanism = view.chosen.mechanism(scene);
             let reason = scene.situation.snapshot.answer(mechanism).and_then(|answer| answer.reason());
             let reason = reason.unwrap_or_else(|| view.chosen.missing(scene));
-            for (line, text) in wrapped(&format!("{}: {reason}", mechanism.name()), usize::from(body.width), 0).iter().enumerate() {
-                put(buffer, body, body.y + line as u16, text, theme.style(Role::Text));
-            }
+            put_words(buffer, body, &format!("{}: {reason}", mechanism.name()), theme.style(Role::Text));
         }
     }
 }
@@ -49,11 +47,9 @@ pub(super) fn draw(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Sc
 /// Where the view is, and how to go on.
 fn path(view: &Pollution) -> String {
     match &view.level {
-        Level::Modes => "modes; Enter: the calls of the column's mode".into(),
-        Level::Calls(mode) => format!("modes > calls in {} mode; Enter: kernel functions, Esc: back", mode.name()),
-        Level::Functions { mode, evictor, victim } => {
-            format!("modes > calls in {} mode > {evictor} pushes out {victim}; Esc: back", mode.name())
-        }
+        Level::Modes => "the two modes; Enter: what the column's mode is made of".into(),
+        Level::Calls(mode) => format!("in {} mode; Enter: kernel functions, Esc: back", mode.name()),
+        Level::Functions { evictor, victim, .. } => format!("{evictor} pushes out {victim}; Esc: back"),
     }
 }
 
@@ -66,14 +62,14 @@ struct Window {
 }
 
 impl Window {
+    /// Of an area that holds the header and the rows.
     fn of(matrix: &Matrix, cursor: (usize, usize), area: Rect) -> Window {
         let longest = matrix.evictors.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let names = longest.min(NAMES_MOST).min(usize::from(area.width / 3)).max(7);
         let room = area.width.saturating_sub(names as u16 + 1);
         let cell = (room / matrix.victims.len().max(1) as u16).clamp(*CELL.start(), *CELL.end());
         let columns = usize::from(room / cell).clamp(1, matrix.victims.len());
-        // the header above, two lines of the cell under the cursor below
-        let rows = usize::from(area.height.saturating_sub(3));
+        let rows = usize::from(area.height.saturating_sub(1));
         let first =
             (first_row(matrix.evictors.len(), rows, Some(cursor.0)), first_row(matrix.victims.len(), columns, Some(cursor.1)));
         Window { names, cell, first, count: (rows.min(matrix.evictors.len() - first.0), columns) }
@@ -87,7 +83,9 @@ impl Window {
 fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matrix, scene: &Scene) {
     let theme = scene.theme;
     let cursor = view.clamped(matrix);
-    let window = Window::of(matrix, cursor, area);
+    let detail = detail(view, matrix, cursor, scene);
+    let detail_lines = (detail.len() as u16).min(area.height);
+    let window = Window::of(matrix, cursor, Rect { height: area.height - detail_lines, ..area });
     let columns = window.first.1..window.first.1 + window.count.1;
     put(buffer, area, area.y, &cut("evictor", window.names, theme), theme.style(Role::Dim));
     for column in columns.clone() {
@@ -109,8 +107,8 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
             draw_cell(buffer, cell, (value, largest), view.measure, (row, column) == cursor, scene);
         }
     }
-    let below = Rect { y: area.bottom().saturating_sub(2), height: 2.min(area.height), ..area };
-    draw_detail(view, buffer, below, matrix, cursor, scene);
+    let below = area.bottom() - detail_lines;
+    (below..).zip(&detail).for_each(|(row, line)| put(buffer, area, row, line, theme.style(Role::Text)));
 }
 
 fn draw_cell(buffer: &mut Buffer, cell: Rect, (value, largest): (f64, f64), measure: Measure, selected: bool, scene: &Scene) {
@@ -142,27 +140,21 @@ fn shade(value: f64, largest: f64) -> usize {
 }
 
 /// The cell under the cursor in words, with the difference from the pinned scenario.
-fn draw_detail(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matrix, cursor: (usize, usize), scene: &Scene) {
-    let theme = scene.theme;
+fn detail(view: &Pollution, matrix: &Matrix, cursor: (usize, usize), scene: &Scene) -> Vec<String> {
     let value = |measure: Measure| matrix.value(cursor.0, cursor.1, measure);
     let (evictor, victim) = (&matrix.evictors[cursor.0], &matrix.victims[cursor.1]);
-    put(buffer, area, area.y, &sentence(evictor, victim), theme.style(Role::Text));
-    let mut line = format!(
+    let counts = format!(
         "{} misses, {} cycles a request; {} of its misses",
         short(value(Measure::Misses)),
         short(value(Measure::Cycles)),
         percent(value(Measure::Share))
     );
-    if let Some(pinned) = view.pinned(scene) {
-        let before = pinned.value_of(evictor, victim, view.measure);
-        let difference = value(view.measure) - before;
-        let shown = if view.measure == Measure::Share { percent(difference.abs()) } else { short(difference.abs()) };
+    let difference = view.pinned(scene).map(|pinned| {
+        let difference = value(view.measure) - pinned.value_of(evictor, victim, view.measure);
         let sign = if difference < 0.0 { '-' } else { '+' };
-        line.push_str(&format!("; {}pinned {sign}{shown}", theme.glyphs.delta));
-    }
-    if area.height > 1 {
-        put(buffer, area, area.y + 1, &line, theme.style(Role::Text));
-    }
+        format!("{} from the pinned scenario: {sign}{}", scene.theme.glyphs.delta, text(difference.abs(), view.measure))
+    });
+    [sentence(evictor, victim), counts].into_iter().chain(difference).collect()
 }
 
 /// What a cell counts, in words.

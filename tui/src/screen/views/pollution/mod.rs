@@ -111,7 +111,7 @@ impl Pollution {
 
     /// What is shown, in words: structure, measure, level.
     fn title(&self, scene: &Scene) -> String {
-        format!("{}, {}: {}", self.chosen.label(scene), self.structure().name().to_uppercase(), self.measure.name())
+        format!("{}: {}, {}", self.structure().name().to_uppercase(), self.measure.name(), self.chosen.label(scene))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::screen::in_depth::InDepthAnswer;
 use crate::screen::text::cut;
 use crate::screen::theme::Role;
 use crate::screen::view::Scene;
-use crate::screen::views::grid::put;
+use crate::screen::views::grid::{put, put_words};
 use os_model::timeline::{Slice, What};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -69,17 +69,22 @@ impl Window {
 pub(super) fn draw(view: &TimelineView, buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let theme = scene.theme;
     let Some(answer) = view.chosen.in_depth(scene) else {
-        let text = format!("{} {}", view.chosen.mechanism(scene).name(), view.chosen.missing(scene));
-        put(buffer, area, area.y, &cut(&text, usize::from(area.width), theme), theme.style(Role::Text));
+        let text = format!("{}: {}", view.chosen.mechanism(scene).name(), view.chosen.missing(scene));
+        put_words(buffer, area, &text, theme.style(Role::Text));
         return;
     };
     let at = view.at(answer);
     let tracks = Rect { x: area.x + NAMES, width: area.width.saturating_sub(NAMES), ..area };
     let half = u64::from(tracks.width / 2) * view.column_cycles();
-    let start = at.saturating_sub(half).max(answer.events.span().0);
+    // the recorded part fills the tracks, where it is long enough
+    let (first, end) = answer.events.span();
+    let last = end.saturating_sub(u64::from(tracks.width) * view.column_cycles());
+    let start = at.saturating_sub(half).min(last).max(first);
     let window = Window { start, column: view.column_cycles(), tracks };
-    draw_head(view, buffer, area, answer, at, scene);
-    let mut y = area.y + 2;
+    let title = title(view, answer, at, usize::from(area.width));
+    put(buffer, area, area.y, &title, theme.style(Role::Heading));
+    let mut y = area.y + 1;
+    y += draw_kinds(buffer, Rect { y, height: area.height - 1, ..area }, answer, scene);
     let foot = area.bottom().saturating_sub(2);
     draw_ruler(buffer, Rect { y, height: 1, ..area }, &window, at, answer, scene);
     y += 1;
@@ -98,30 +103,38 @@ pub(super) fn draw(view: &TimelineView, buffer: &mut Buffer, area: Rect, scene: 
     draw_foot(buffer, Rect { y: foot, height: area.bottom() - foot, ..area }, answer, at, scene);
 }
 
-fn draw_head(view: &TimelineView, buffer: &mut Buffer, area: Rect, answer: &InDepthAnswer, at: Cycles, scene: &Scene) {
-    let theme = scene.theme;
+/// Title: time, state, scale, recorded part and seed, as far as there is room.
+fn title(view: &TimelineView, answer: &InDepthAnswer, at: Cycles, width: usize) -> String {
     let time = |cycles: Cycles| microseconds(cycles, answer.frequency_mhz);
-    let (start, end) = answer.events.span();
     let state = if view.running { "running" } else { "paused" };
-    let title = format!(
-        "{}: {} us of {} to {} us, seed {}, {state}; a column is {} ns",
-        answer.label,
-        time(at),
-        time(start),
-        time(end),
-        answer.seed,
-        nanoseconds(view.column_cycles(), answer.frequency_mhz),
-    );
-    put(buffer, area, area.y, &cut(&title, usize::from(area.width), theme), theme.style(Role::Heading));
-    let mut x = area.x;
-    for (letter, name, part) in KINDS {
-        let text = format!("{letter} {name}  ");
-        let width = text.chars().count() as u16;
-        if x + width <= area.right() + 2 {
-            buffer.set_stringn(x, area.y + 1, &text, usize::from(area.right() - x), theme.style(Role::Part(part)));
+    let mut title = format!("{} at {} us, {state}", answer.label, time(at));
+    let column = format!(", a column is {} ns", nanoseconds(view.column_cycles(), answer.frequency_mhz));
+    let recorded = format!(", recorded to {} us", time(answer.events.span().1));
+    for more in [column, recorded, format!(", seed {}", answer.seed)] {
+        if title.chars().count() + more.chars().count() <= width {
+            title.push_str(&more);
         }
-        x = (x + width).min(area.right());
     }
+    title
+}
+
+/// The kinds of work that the recording has, on as many lines as they take; returns how many.
+fn draw_kinds(buffer: &mut Buffer, area: Rect, answer: &InDepthAnswer, scene: &Scene) -> u16 {
+    let slices = answer.events.timeline().cores().iter().flatten();
+    let recorded: std::collections::BTreeSet<usize> = slices.map(|slice| kind(slice.what)).collect();
+    let (mut x, mut y) = (area.x, area.y);
+    for (letter, name, part) in recorded.iter().map(|kind| KINDS[*kind]) {
+        let text = format!("{letter} {name}");
+        let width = text.chars().count() as u16;
+        if x > area.x && x + width > area.right() {
+            (x, y) = (area.x, y + 1);
+        }
+        if y < area.bottom() {
+            buffer.set_stringn(x, y, &text, usize::from(area.right().saturating_sub(x)), scene.theme.style(Role::Part(part)));
+        }
+        x += width + 2;
+    }
+    (y + 1 - area.y).min(area.height)
 }
 
 fn draw_ruler(buffer: &mut Buffer, line: Rect, window: &Window, at: Cycles, answer: &InDepthAnswer, scene: &Scene) {

@@ -27,7 +27,7 @@ pub struct Ground<'a> {
     /// The workload under the scenario's kernel.
     pub workload: &'a Workload,
     /// The workload as it was recorded.
-    pub recorded: &'a Workload,
+    pub recorded: &'a Arc<Workload>,
     /// The settings of the scenario.
     pub settings: &'a Settings,
     /// Set when the answer is no longer wanted.

@@ -1,16 +1,18 @@
-//! A sweep over one knob: every mechanism at some values of it, first with one seed each, then with more.
+//! A sweep over one knob: every mechanism at some values of it, first in brief runs, then in whole ones.
 
 use super::questions::{Ground, Put};
 use mechanisms::experiment::Settings;
+use mechanisms::refinement::{Partial, Refinement};
 use mechanisms::registry::ALL;
 use mechanisms::sweep::{self, Group, Point, Precision, Sweep};
 use mechanisms::variants::Way;
 use sim_core::progress::Silent;
 use sim_core::report::RunReport;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Seeds of each point in the first round, so that the curves are there soon, and in the second.
-const SEEDS: [u32; 2] = [1, 4];
+/// Seeds of each point after the brief runs.
+const SEEDS: u32 = 4;
 
 /// One value of the knob.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +32,28 @@ pub struct SweepRequest {
     pub values: Vec<SweepValue>,
 }
 
+/// What one mechanism does at one value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Swept {
+    /// Its report.
+    pub report: Arc<RunReport>,
+    /// The report is of a brief run.
+    pub brief: bool,
+}
+
 /// What became of a point.
-pub type SweptPoint = Result<Arc<RunReport>, String>;
+pub type SweptPoint = Result<Swept, String>;
+
+/// What is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Round {
+    /// A brief run of every point, so that the curves are there soon.
+    Brief,
+    /// Whole runs with so many seeds.
+    Seeds(u32),
+    /// Nothing any more: all points have whole runs with so many seeds.
+    Complete(u32),
+}
 
 /// A sweep so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,12 +64,10 @@ pub struct SweepAnswer {
     pub values: Vec<String>,
     /// By value, then by mechanism in the order of [`ALL`]; nothing where a point is not done.
     pub points: Vec<Vec<Option<SweptPoint>>>,
-    /// Seeds of the round that is under way, or of the last one.
-    pub seeds: u32,
+    /// What is under way.
+    pub round: Round,
     /// Points of that round that are done.
     pub done: usize,
-    /// The last round is done.
-    pub complete: bool,
 }
 
 impl SweepAnswer {
@@ -57,9 +77,8 @@ impl SweepAnswer {
             knob: request.knob.clone(),
             values: request.values.iter().map(|value| value.label.clone()).collect(),
             points: request.values.iter().map(|_| vec![None; ALL.len()]).collect(),
-            seeds: SEEDS[0],
+            round: Round::Brief,
             done: 0,
-            complete: false,
         }
     }
 
@@ -74,25 +93,64 @@ pub fn carry_out(ground: &Ground, request: &SweepRequest, publish: &(dyn Fn(Put)
     // the other half is left to the comparison
     let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
     let answer = Mutex::new(SweepAnswer::new(request));
-    for seeds in SEEDS {
-        round(ground, request, seeds, threads, (&answer, publish));
-        if ground.cancel.load(std::sync::atomic::Ordering::Relaxed) {
-            return;
+    let told = (&answer, publish);
+    change(told, |_| {});
+    for (position, value) in request.values.iter().enumerate() {
+        match &value.settings {
+            Ok(settings) => run_briefly(ground, settings, position, told),
+            Err(problem) => (0..ALL.len()).for_each(|way| keep(told, position * ALL.len() + way, Err(problem.clone()))),
         }
     }
-    change((&answer, publish), |answer| answer.complete = true);
+    if !ground.cancel.load(Ordering::Relaxed) {
+        run_wholly(ground, request, threads, told);
+    }
+    if !ground.cancel.load(Ordering::Relaxed) {
+        change(told, |answer| answer.round = Round::Complete(SEEDS));
+    }
 }
 
 /// A sweep under way, and who is told.
 type Told<'a> = (&'a Mutex<SweepAnswer>, &'a (dyn Fn(Put) + Sync));
 
-fn round(ground: &Ground, request: &SweepRequest, seeds: u32, threads: usize, told: Told) {
-    change(told, |answer| (answer.seeds, answer.done) = (seeds, 0));
+/// A brief run of each mechanism at one value.
+fn run_briefly(ground: &Ground, settings: &Settings, position: usize, told: Told) {
+    let ways = ALL.map(|entry| Way::from(entry.mechanism));
+    let planned = Refinement::new(ground.recorded, settings.clone(), &ways, &[], String::new());
+    let mut refinement = match planned {
+        Ok(refinement) => refinement,
+        Err(error) => return (0..ALL.len()).for_each(|way| keep(told, position * ALL.len() + way, Err(error.to_string()))),
+    };
+    let common = refinement.common();
+    while refinement.is_brief_next()
+        && let Some(piece) = refinement.next_piece()
+    {
+        let result = common.simulate(piece, ground.cancel);
+        if ground.cancel.load(Ordering::Relaxed) {
+            return;
+        }
+        refinement.keep(piece, result);
+        change(told, |answer| {
+            answer.points[position] = refinement.partials().into_iter().map(brief_point).collect();
+            answer.done = answer.points.iter().flatten().flatten().count();
+        });
+    }
+}
+
+fn brief_point(partial: Partial) -> Option<SweptPoint> {
+    match (partial.failure, partial.report) {
+        (Some(failure), _) => Some(Err(failure.to_string())),
+        (None, report) => report.map(|report| Ok(Swept { brief: report.applicable, report: Arc::new(report) })),
+    }
+}
+
+/// Whole runs of all points, one after the other; each takes the place of its brief run.
+fn run_wholly(ground: &Ground, request: &SweepRequest, threads: usize, told: Told) {
+    change(told, |answer| (answer.round, answer.done) = (Round::Seeds(SEEDS), 0));
     let mut groups = Vec::new();
     for (position, value) in request.values.iter().enumerate() {
         match &value.settings {
-            Ok(settings) => groups.push(group(ground, settings, position, seeds)),
-            Err(problem) => (0..ALL.len()).for_each(|way| keep(told, position * ALL.len() + way, Err(problem.clone()))),
+            Ok(settings) => groups.push(group(ground, settings, position)),
+            Err(_) => change(told, |answer| answer.done += ALL.len()),
         }
     }
     let carried = Sweep {
@@ -103,16 +161,16 @@ fn round(ground: &Ground, request: &SweepRequest, seeds: u32, threads: usize, to
         command: &|_, _| String::new(),
     };
     sweep::run(&groups, &carried, |index, finished| {
-        let cancelled = ground.cancel.load(std::sync::atomic::Ordering::Relaxed);
-        if !cancelled {
-            keep(told, index as usize, finished.map(Arc::new).map_err(|error| error.to_string()));
+        if !ground.cancel.load(Ordering::Relaxed) {
+            let point = finished.map(|report| Swept { report: Arc::new(report), brief: false });
+            keep(told, index as usize, point.map_err(|error| error.to_string()));
         }
     });
 }
 
-fn group<'a>(ground: &Ground<'a>, settings: &Settings, position: usize, seeds: u32) -> Group<'a> {
+fn group<'a>(ground: &Ground<'a>, settings: &Settings, position: usize) -> Group<'a> {
     let mut settings = settings.clone();
-    settings.run.reps = seeds;
+    settings.run.reps = SEEDS;
     settings.run.exposure_range = false;
     let point = |(way, entry): (usize, &mechanisms::registry::Description)| Point {
         index: (position * ALL.len() + way) as u64,
@@ -146,8 +204,8 @@ mod tests {
     use traces::synthetic::{Shape, server};
 
     #[test]
-    fn every_point_is_told_and_the_second_round_refines_the_first() {
-        let workload = server(Shape::default());
+    fn every_point_is_told_and_whole_runs_take_the_place_of_brief_ones() {
+        let workload = Arc::new(server(Shape::default()));
         let mut settings = Settings::preset("nehalem", "linux-6.1").unwrap();
         (settings.run.connections, settings.run.requests) = (4, 40);
         let mut doubled = settings.clone();
@@ -162,16 +220,16 @@ mod tests {
             let mut told = snapshot.lock().unwrap();
             put(&mut told.0);
             let sweep = told.0.sweep.clone().unwrap();
-            told.1.push((sweep.seeds, sweep.done));
+            told.1.push((sweep.round, sweep.done));
         });
         let (snapshot, steps) = snapshot.into_inner().unwrap();
         let answer = snapshot.sweep.unwrap();
-        assert!(answer.complete && answer.done == answer.total());
-        assert_eq!((answer.total(), answer.seeds), (15, SEEDS[1]));
-        assert!(steps.contains(&(SEEDS[0], 15)), "the first round came to its end: {steps:?}");
+        assert_eq!((answer.round, answer.total(), answer.done), (Round::Complete(SEEDS), 15, 15));
+        assert!(steps.contains(&(Round::Brief, 15)), "the brief runs came to their end: {steps:?}");
+        assert!(steps.windows(2).all(|pair| pair[0].0 != pair[1].0 || pair[0].1 <= pair[1].1), "{steps:?}");
         let sync = answer.points[1][0].clone().unwrap().unwrap();
-        assert_eq!((sync.connections, sync.reps), (8, SEEDS[1]));
-        assert!(answer.points[0][1].clone().unwrap().unwrap().speedup_vs_sync.is_some());
+        assert_eq!((sync.report.connections, sync.report.reps, sync.brief), (8, SEEDS, false));
+        assert!(answer.points[0][1].clone().unwrap().unwrap().report.speedup_vs_sync.is_some());
         assert_eq!(answer.points[2][3], Some(Err("must be at least 1".into())));
     }
 }

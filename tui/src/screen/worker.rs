@@ -275,7 +275,7 @@ impl Shared {
         });
     }
 
-    fn answer(&self, generation: u64, common: &Common, recorded: &Workload, asked: &Asked) {
+    fn answer(&self, generation: u64, common: &Common, recorded: &Arc<Workload>, asked: &Asked) {
         let ground = Ground { workload: &common.workload, recorded, settings: &common.settings, cancel: &asked.cancel };
         let publish = |put: Put| {
             if !asked.cancel.load(Ordering::Relaxed) {

@@ -5,6 +5,7 @@ use crate::numbers::short;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use std::collections::BTreeSet;
 
 /// Columns left of the curves, for the labels of the vertical axis and the axis itself.
 pub const GUTTER: u16 = 8;
@@ -120,7 +121,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, axes: (Axis, Axis), curves: &[Curve
         (plot.top()..plot.bottom()).for_each(|row| put(buffer, column, row, if frame.ascii { ':' } else { '┊' }, frame.dim));
     }
     curves.iter().for_each(|curve| grid.draw_line(buffer, curve));
-    curves.iter().for_each(|curve| grid.draw_letters(buffer, curve));
+    let mut taken = BTreeSet::new();
+    curves.iter().for_each(|curve| grid.draw_letters(buffer, curve, &mut taken));
 }
 
 /// The next number whose half and quarter have few digits.
@@ -210,13 +212,17 @@ impl Grid {
         }
     }
 
-    fn draw_letters(&self, buffer: &mut Buffer, curve: &Curve) {
+    /// Letters at the points; one that would hide another curve's stands to the right of it.
+    fn draw_letters(&self, buffer: &mut Buffer, curve: &Curve, taken: &mut BTreeSet<(u16, u16)>) {
         let mut next = 0;
         for point in &curve.points {
             let Some(column) = self.column(point.x) else { continue };
             let many = curve.points.len() > usize::from(self.plot.width / 3);
             if !many || column >= next {
-                put(buffer, column, self.row(point.y), curve.letter, curve.style);
+                let row = self.row(point.y);
+                let free = (column..self.plot.right()).find(|column| !taken.contains(&(*column, row))).unwrap_or(column);
+                taken.insert((free, row));
+                put(buffer, free, row, curve.letter, curve.style);
                 next = column + LETTER_EVERY;
             }
         }

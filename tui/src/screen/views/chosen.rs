@@ -21,7 +21,7 @@ impl Chosen {
         let mechanism = self.mechanism(scene);
         let answer = scene.situation.snapshot.answer(mechanism);
         let label = answer.map_or_else(|| mechanism.name().to_owned(), |answer| answer.label());
-        if answer.is_some_and(|answer| answer.preview) { format!("{label} (brief run)") } else { label }
+        if answer.is_some_and(|answer| answer.preview && answer.report.is_some()) { format!("{label} (brief run)") } else { label }
     }
 
     /// Chooses the next one; after the last one that of the scenario again.

@@ -7,7 +7,7 @@ use crate::screen::action::{Effect, ViewAction};
 use crate::screen::knobs::{KNOBS, Knob, Steps, Target};
 use crate::screen::questions::Question;
 use crate::screen::state::Situation;
-use crate::screen::sweeping::{SweepAnswer, SweepRequest, SweepValue};
+use crate::screen::sweeping::{Round, SweepAnswer, SweepRequest, SweepValue, Swept, SweptPoint};
 use crate::screen::text::cut;
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
@@ -125,11 +125,11 @@ impl SweepView {
                 let points = values(self.knob(), scene.situation).len() * ALL.len();
                 format!("Enter simulates {points} points: every value with every mechanism")
             }
-            Some(answer) if answer.complete => format!("{} points, {} seeds each", answer.total(), answer.seeds),
-            Some(answer) => {
-                let seeds = if answer.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", answer.seeds) };
-                format!("{seeds} a point: {} of {} points done", answer.done, answer.total())
-            }
+            Some(answer) => match answer.round {
+                Round::Brief => format!("brief runs: {} of {} points done", answer.done, answer.total()),
+                Round::Seeds(seeds) => format!("{seeds} seeds a point: {} of {} points done", answer.done, answer.total()),
+                Round::Complete(seeds) => format!("complete: {} points, {seeds} seeds each", answer.total()),
+            },
         }
     }
 
@@ -155,8 +155,8 @@ impl SweepView {
 
     fn curves(&self, answer: &SweepAnswer, scene: &Scene) -> Vec<Curve> {
         let curve = |(way, entry): (usize, &mechanisms::registry::Description)| {
-            let point = |(value, points): (usize, &Vec<Option<crate::screen::sweeping::SweptPoint>>)| {
-                let report = points[way].as_ref()?.as_ref().ok().filter(|report| report.applicable)?;
+            let point = |(value, points): (usize, &Vec<Option<SweptPoint>>)| {
+                let report = points[way].as_ref()?.as_ref().ok().map(|swept| &swept.report).filter(|report| report.applicable)?;
                 let (y, interval) = self.metric.of(report);
                 y.is_finite().then_some(Point { x: value as f64, y, interval })
             };
@@ -197,10 +197,11 @@ impl SweepView {
             let words = match answer.points.get(cursor).and_then(|points| points[way].as_ref()) {
                 None => "not simulated yet".to_owned(),
                 Some(Err(problem)) => problem.clone(),
-                Some(Ok(report)) if !report.applicable => {
+                Some(Ok(Swept { report, .. })) if !report.applicable => {
                     format!("does not apply: {}", report.reason.as_deref().unwrap_or("no reason given"))
                 }
-                Some(Ok(report)) => read(self.metric.of(report), report.reps, scene),
+                Some(Ok(Swept { report, brief: true })) => format!("~{}  brief run", short(self.metric.of(report).0)),
+                Some(Ok(Swept { report, brief: false })) => read(self.metric.of(report), report.reps, scene),
             };
             let text = format!("{} {:<longest$}  {words}", scene.theme.glyphs.markers[way], entry.name);
             let style = scene.theme.style(Role::Series(way));
@@ -269,10 +270,10 @@ impl View for SweepView {
         if let Some(answer) = self.answer(scene) {
             for (label, points) in answer.values.iter().zip(&answer.points) {
                 for (entry, point) in ALL.iter().zip(points) {
-                    let Some(Ok(report)) = point else { continue };
+                    let Some(Ok(Swept { report, brief })) = point else { continue };
                     let (value, interval) = self.metric.of(report);
                     let (low, high) = interval.unwrap_or((f64::NAN, f64::NAN));
-                    let numbers = [digits(value), digits(low), digits(high), report.reps.to_string()];
+                    let numbers = [digits(value), digits(low), digits(high), if *brief { 0 } else { report.reps }.to_string()];
                     rows.push([label.clone(), entry.name.to_owned()].into_iter().chain(numbers).collect());
                 }
             }

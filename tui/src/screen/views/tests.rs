@@ -7,7 +7,7 @@ use crate::screen::keys::Key::{self, Backspace, Char, Down, End, Enter, Escape, 
 use crate::screen::questions::{Ground, Question};
 use crate::screen::snapshot::{Answer, Snapshot, Stage};
 use crate::screen::state::{Pane, State};
-use crate::screen::sweeping::{SweepAnswer, SweepValue};
+use crate::screen::sweeping::{Round, SweepAnswer, SweepValue, Swept};
 use crate::screen::testing::{press, report, screen, state, themed, type_text};
 use crate::screen::theme::{Theme, ThemeName};
 use crate::screen::update::update;
@@ -111,7 +111,7 @@ fn small() -> Settings {
 
 /// A small simulation looked at closely.
 fn simulated(mechanism: Mechanism) -> InDepthAnswer {
-    let (workload, settings, cancel) = (server(Shape::default()), small(), AtomicBool::new(false));
+    let (workload, settings, cancel) = (Arc::new(server(Shape::default())), small(), AtomicBool::new(false));
     let ground = Ground { workload: &workload, recorded: &workload, settings: &settings, cancel: &cancel };
     in_depth::look(&ground, mechanism).unwrap()
 }
@@ -293,21 +293,22 @@ fn the_timeline_steps_runs_and_zooms() {
 fn swept() -> SweepAnswer {
     let point = |value: usize, way: usize| match (value, way) {
         (_, 3) => {
-            Some(Ok(Arc::new(RunReport::not_applicable(&RunReport::default(), "in-kernel-dsl", "a program without requests"))))
+            let report = RunReport::not_applicable(&RunReport::default(), "in-kernel-dsl", "a program without requests");
+            Some(Ok(Swept { report: Arc::new(report), brief: false }))
         }
         (2, 4) => Some(Err("exception-less needs two cores".to_owned())),
         (2, _) => None,
         (value, way) => {
-            Some(Ok(Arc::new(report(ALL[way].name, 50_000.0 + 20_000.0 * value as f64 + 9_000.0 * way as f64, 2_500.0))))
+            let report = report(ALL[way].name, 50_000.0 + 20_000.0 * value as f64 + 9_000.0 * way as f64, 2_500.0);
+            Some(Ok(Swept { report: Arc::new(report), brief: way == 2 }))
         }
     };
     SweepAnswer {
         knob: "connections".into(),
         values: ["16", "64", "256"].map(str::to_owned).to_vec(),
         points: (0..3).map(|value| (0..ALL.len()).map(|way| point(value, way)).collect()).collect(),
-        seeds: 4,
+        round: Round::Seeds(4),
         done: 11,
-        complete: false,
     }
 }
 

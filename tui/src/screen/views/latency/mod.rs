@@ -3,7 +3,7 @@
 pub mod bins;
 mod legend;
 
-use crate::numbers::{fixed, percent, short};
+use crate::numbers::{fixed, short};
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::text::cut;
 use crate::screen::theme::Role;
@@ -212,7 +212,8 @@ fn draw_band(buffer: &mut Buffer, band: Rect, measured: &Measured, latencies: &L
     let largest = shares.iter().fold(0.0_f64, |most, share| most.max(*share));
     let bars = if band.height > 1 { band.height - 1 } else { 1 };
     let marker = theme.glyphs.markers[measured.series()];
-    buffer.set_stringn(band.x - GUTTER, band.y, format!("{marker} {:>5}", percent(largest).replace(' ', "")), 7, style);
+    let highest = fixed(100.0 * largest, 0);
+    buffer.set_stringn(band.x - GUTTER, band.y, format!("{marker} {highest:>4}%"), usize::from(GUTTER), style);
     for (column, share) in shares.iter().enumerate() {
         let eighths = if largest > 0.0 { (share / largest * f64::from(bars) * 8.0).ceil() as u16 } else { 0 };
         for row in 0..bars {
@@ -237,16 +238,20 @@ fn rising(eighths: u16, ascii: bool) -> char {
     signs[usize::from(eighths.clamp(1, 8)) - 1]
 }
 
-/// A sign and a name at each percentile; names that would run into each other are left out, the signs stay.
+/// A sign and a name at each percentile. Those in one column share a sign: `p50-p99`. Names that would run into each other are left out,
+/// the signs stay.
 fn draw_percentiles(buffer: &mut Buffer, line: Rect, latencies: &Latencies, range: Range, scene: &Scene) {
     let style = scene.theme.style(Role::Dim);
     let mark = if scene.theme.is_ascii() { '^' } else { '▴' };
+    let last = f64::from(line.width.saturating_sub(1));
+    let column = |value: f64| line.x + (range.place(value) * last).round().clamp(0.0, last) as u16;
+    let places: Vec<(u16, &str)> =
+        PERCENTILES.iter().zip(latencies.percentiles).map(|((_, name), value)| (column(value), *name)).collect();
     let mut free_from = line.x;
-    for ((_, name), value) in PERCENTILES.iter().zip(latencies.percentiles) {
-        let column = line.x + (range.place(value) * f64::from(line.width.saturating_sub(1))).round() as u16;
-        let text = format!("{mark}{name}");
+    for together in places.chunk_by(|one, other| one.0 == other.0) {
+        let ((column, first), (_, last)) = (together[0], together[together.len() - 1]);
+        let text = if together.len() == 1 { format!("{mark}{first}") } else { format!("{mark}{first}-{last}") };
         let width = text.chars().count() as u16;
-        let column = column.min(line.right().saturating_sub(1));
         if column >= free_from && column + width <= line.right() {
             buffer.set_stringn(column, line.y, &text, usize::from(width), style);
             free_from = column + width + 1;

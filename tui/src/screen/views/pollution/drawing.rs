@@ -1,9 +1,9 @@
 //! The matrix on the screen: each cell has a shade and its number.
 
-use super::matrix::{Matrix, Measure};
+use super::matrix::{ITSELF, Matrix, Measure};
 use super::{Level, Pollution, functions};
 use crate::numbers::{percent, short};
-use crate::screen::text::cut;
+use crate::screen::text::{cut, wrapped};
 use crate::screen::theme::{Role, SHADES};
 use crate::screen::view::Scene;
 use crate::screen::views::grid::{first_row, put, put_words};
@@ -49,7 +49,8 @@ fn path(view: &Pollution) -> String {
     match &view.level {
         Level::Modes => "the two modes; Enter: what the column's mode is made of".into(),
         Level::Calls(mode) => format!("in {} mode; Enter: kernel functions, Esc: back", mode.name()),
-        Level::Functions { evictor, victim, .. } => format!("{evictor} pushes out {victim}; Esc: back"),
+        Level::Functions { evictor, victim, .. } if evictor == ITSELF => format!("{victim} pushes out its own lines; Esc: back"),
+        Level::Functions { evictor, victim, .. } => format!("{evictor} pushes out {victim}'s lines; Esc: back"),
     }
 }
 
@@ -83,7 +84,8 @@ impl Window {
 fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matrix, scene: &Scene) {
     let theme = scene.theme;
     let cursor = view.clamped(matrix);
-    let detail = detail(view, matrix, cursor, scene);
+    let detail: Vec<String> =
+        detail(view, matrix, cursor, scene).iter().flat_map(|line| wrapped(line, usize::from(area.width), 2)).collect();
     let detail_lines = (detail.len() as u16).min(area.height);
     let window = Window::of(matrix, cursor, Rect { height: area.height - detail_lines, ..area });
     let columns = window.first.1..window.first.1 + window.count.1;
@@ -107,7 +109,8 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
             draw_cell(buffer, cell, (value, largest), view.measure, (row, column) == cursor, scene);
         }
     }
-    let below = area.bottom() - detail_lines;
+    // a blank line between, where there is room
+    let below = (area.y + window.count.0 as u16 + 2).min(area.bottom() - detail_lines);
     (below..).zip(&detail).for_each(|(row, line)| put(buffer, area, row, line, theme.style(Role::Text)));
 }
 
@@ -164,7 +167,7 @@ fn sentence(evictor: &str, victim: &str) -> String {
         "coherence" => format!("{victim} misses what another core's write took away"),
         "flush" => format!("{victim} misses what a flush threw out"),
         "same" => format!("{victim} misses what code of its own mode had pushed out"),
-        "itself" => format!("{victim} misses what it had pushed out itself"),
+        ITSELF => format!("{victim} misses what it had pushed out itself"),
         evictor => format!("{victim} misses what {evictor} had pushed out"),
     }
 }

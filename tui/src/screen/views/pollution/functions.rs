@@ -1,9 +1,9 @@
 //! The lowest level: kernel functions of the evictor and of its victim, as the recording has them.
 
-use super::matrix::agent_of;
+use super::matrix::{ITSELF, agent_of};
 use crate::numbers::{fixed, percent, short};
 use crate::screen::in_depth::InDepthAnswer;
-use crate::screen::text::wrapped;
+use crate::screen::text::{cut, wrapped};
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene};
 use crate::screen::views::grid::{Column, Grid, put};
@@ -30,13 +30,17 @@ pub(super) fn draw(
     scroll: usize,
     scene: &Scene,
 ) {
-    let evictor = if evictor == "itself" { victim } else { evictor };
+    let evictor = if evictor == ITSELF { victim } else { evictor };
     let remark = wrapped(REMARK, usize::from(area.width), 0);
     let lines = (remark.len() as u16).min(area.height / 4);
     for (line, text) in remark.iter().take(usize::from(lines)).enumerate() {
         put(buffer, area, area.bottom() - lines + line as u16, text, scene.theme.style(Role::Dim));
     }
     let body = Rect { height: area.height - lines, ..area };
+    if evictor == victim {
+        draw_list(buffer, body, &format!("{victim} runs"), of(answer, victim), scroll, scene);
+        return;
+    }
     let (half, rest) = if area.width >= BESIDE_FROM {
         let half = body.width / 2;
         (Rect { width: half - 2, ..body }, Rect { x: body.x + half, width: body.width - half, ..body })
@@ -66,7 +70,8 @@ fn draw_list(buffer: &mut Buffer, area: Rect, title: &str, functions: &[Function
     ];
     let row = |own: &&FunctionUse| {
         let share = f64::from(own.lines) / f64::from(lines.max(1));
-        vec![own.name.clone(), own.lines.to_string(), percent(share), short(own.instructions)]
+        let name = cut(&own.name, usize::from(area.width / 2), scene.theme);
+        vec![name, own.lines.to_string(), percent(share), short(own.instructions)]
     };
     let room = usize::from(body.height.saturating_sub(crate::screen::views::grid::HEADER));
     let first = scroll.min(let_through.len().saturating_sub(room));
@@ -76,7 +81,7 @@ fn draw_list(buffer: &mut Buffer, area: Rect, title: &str, functions: &[Function
 
 /// Both lists as a table.
 pub(super) fn export(answer: Option<&InDepthAnswer>, evictor: &str, victim: &str) -> Export {
-    let evictor = if evictor == "itself" { victim } else { evictor };
+    let evictor = if evictor == ITSELF { victim } else { evictor };
     let sides = [("evictor", evictor), ("victim", victim)];
     let row = |side: &str, name: &str, own: &FunctionUse| {
         vec![side.to_owned(), name.to_owned(), own.name.clone(), own.lines.to_string(), fixed(own.instructions, 3).replace(',', "")]

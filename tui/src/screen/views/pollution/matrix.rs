@@ -60,6 +60,9 @@ pub struct Matrix {
     hidden: Vec<f64>,
 }
 
+/// An evictor that is its own victim.
+pub const ITSELF: &str = "itself";
+
 /// Causes that are nobody's eviction stand last.
 const CAUSES: [&str; 3] = ["coherence", "flush", "never"];
 
@@ -82,7 +85,7 @@ impl Matrix {
         let fits = |row: &&LedgerRow| row.structure == structure && row.mode == mode;
         for own in victims {
             for row in own.ledger.rows.iter().filter(fits) {
-                let evictor = if row.evictor == own.victim { "itself".to_owned() } else { row.evictor.name() };
+                let evictor = if row.evictor == own.victim { ITSELF.to_owned() } else { row.evictor.name() };
                 builder.add(&evictor, &own.victim.name(), row.misses, row.cycles);
             }
         }

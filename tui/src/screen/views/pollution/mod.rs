@@ -111,6 +111,9 @@ impl Pollution {
 
     /// What is shown, in words: structure, measure, level.
     fn title(&self, scene: &Scene) -> String {
+        if self.shows_functions() {
+            return format!("kernel functions, {}", self.chosen.label(scene));
+        }
         format!("{}: {}, {}", self.structure().name().to_uppercase(), self.measure.name(), self.chosen.label(scene))
     }
 }

@@ -141,7 +141,10 @@ fn draw_ruler(buffer: &mut Buffer, line: Rect, window: &Window, at: Cycles, answ
     let theme = scene.theme;
     put(buffer, line, line.y, "us", theme.style(Role::Dim));
     let step = 16;
-    for column in (0..window.tracks.width).step_by(step) {
+    let now = window.column_of(at);
+    // the mark must not stand in a number
+    let is_free = |column: &u16| !(*column + 1..*column + 9).contains(&now);
+    for column in (0..window.tracks.width).step_by(step).filter(is_free) {
         let label = format!("{}{}", theme.glyphs.lines[1], microseconds(window.time(column), answer.frequency_mhz));
         buffer.set_stringn(
             window.tracks.x + column,
@@ -152,7 +155,7 @@ fn draw_ruler(buffer: &mut Buffer, line: Rect, window: &Window, at: Cycles, answ
         );
     }
     let mark = if theme.is_ascii() { "V" } else { "▼" };
-    buffer.set_stringn(window.tracks.x + window.column_of(at), line.y, mark, 1, theme.style(Role::Key));
+    buffer.set_stringn(window.tracks.x + now, line.y, mark, 1, theme.style(Role::Key));
 }
 
 /// One core: letters of what it does, and where there is a second line, names.
@@ -231,7 +234,8 @@ fn draw_counts(
     let events = &answer.events;
     let (name, count) = if events.has_pages() { ("posted", "submitted") } else { ("ready", READY) };
     let largest = events.largest(count);
-    put(buffer, area, area.y, &format!("{name} {}", events.sum_of(count, at)), theme.style(Role::Text));
+    let now = events.sum_of(count, at).map_or_else(|| "-".to_owned(), |value| value.to_string());
+    put(buffer, area, area.y, &format!("{name} {now}"), theme.style(Role::Text));
     draw_strip(buffer, area.y, (events, count, largest), window, scene);
     for (line, page) in pages.iter().enumerate().take(usize::from(area.height - 1)) {
         let y = area.y + 1 + line as u16;
@@ -247,33 +251,39 @@ fn draw_strip(buffer: &mut Buffer, y: u16, (events, count, largest): (&Events, &
     let signs = if scene.theme.is_ascii() { ASCII } else { DRAWN };
     let end = events.span().1;
     for column in (0..window.tracks.width).filter(|column| window.time(*column) < end) {
-        let value = events.sum_of(count, window.time(column + 1).min(end) - 1);
+        let value = events.sum_of(count, window.time(column + 1).min(end) - 1).unwrap_or(0);
         let step = if largest > 0 { (value * 8).div_ceil(largest).min(8) } else { 0 };
         let style = scene.theme.style(Role::Part(4));
         buffer.set_stringn(window.tracks.x + column, y, signs[step as usize].to_string(), 1, style);
     }
 }
 
+/// Letters for the entries of a page take at least so many columns, or else the number of the free ones is left out.
+const LETTERS_LEAST: usize = 16;
+
 /// The entries of a page, a letter each or a letter for several, and their numbers.
 fn draw_page(buffer: &mut Buffer, area: Rect, page: &PageState, scene: &Scene) {
-    let numbers: Vec<String> = ENTRY_STATES
-        .iter()
-        .zip(page.entries)
-        .rev()
-        .filter(|(_, count)| *count > 0)
-        .map(|((name, _), count)| format!("{count} {name}"))
-        .collect();
-    let numbers = numbers.join(", ");
-    let room = u64::from(area.width).saturating_sub(numbers.chars().count() as u64 + 3);
-    let each = page.total().div_ceil(room.max(1)).max(1);
-    let order = [3, 2, 1, 0];
-    let mut letters = String::new();
-    for state in order {
-        let count = page.entries[state].div_ceil(each) as usize;
-        letters.extend(std::iter::repeat_n(ENTRY_STATES[state].1, count));
+    if page.total() == 0 {
+        return put(buffer, area, area.y, "no change recorded so far", scene.theme.style(Role::Dim));
     }
-    let text = format!("[{}] {numbers}", cut(&letters, room as usize, scene.theme));
-    buffer.set_stringn(area.x, area.y, text, usize::from(area.width), scene.theme.style(Role::Text));
+    let width = usize::from(area.width);
+    let numbers = |first: usize| {
+        let states = ENTRY_STATES.iter().zip(page.entries).skip(first).rev().filter(|(_, count)| *count > 0);
+        states.map(|((name, _), count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let room = |numbers: &str| width.saturating_sub(numbers.chars().count() + 3);
+    let numbers = Some(numbers(0)).filter(|all| room(all) >= LETTERS_LEAST).unwrap_or_else(|| numbers(1));
+    let text = format!("[{}] {numbers}", letters(page, room(&numbers).max(1)));
+    buffer.set_stringn(area.x, area.y, text, width, scene.theme.style(Role::Text));
+}
+
+/// Letters of the entries, those of calls first; each stands for as many entries as it takes to fit.
+fn letters(page: &PageState, room: usize) -> String {
+    let count = |entries: u64, each: u64| entries.div_ceil(each) as usize;
+    let fits = |each: &u64| page.entries.iter().map(|entries| count(*entries, *each)).sum::<usize>() <= room;
+    let each = (1..=page.total()).find(fits).unwrap_or(page.total());
+    let states = ENTRY_STATES.iter().zip(page.entries).rev();
+    states.flat_map(|((_, letter), entries)| std::iter::repeat_n(*letter, count(entries, each))).collect()
 }
 
 /// What happens now.

@@ -100,9 +100,13 @@ impl Events {
         self.counters.iter().any(is_entry_state)
     }
 
-    /// A count at a time, over all its indices: `ready list`, `run queue`, `receive ring`.
-    pub fn sum_of(&self, name: &str, at: Cycles) -> u64 {
-        self.counters.iter().filter(|counter| is_named(counter, name)).map(|counter| value_at(counter, at)).sum()
+    /// A count at a time, over all its indices: `ready list`, `run queue`, `receive ring`. `None` before its first change: counts are
+    /// recorded when they change.
+    pub fn sum_of(&self, name: &str, at: Cycles) -> Option<u64> {
+        let own = self.counters.iter().filter(|counter| is_named(counter, name));
+        own.filter(|counter| counter.samples.first().is_some_and(|first| first.0 <= at))
+            .map(|counter| value_at(counter, at))
+            .reduce(|sum, value| sum + value)
     }
 
     /// The largest value of a count over all its indices at any time.

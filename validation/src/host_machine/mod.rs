@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_virtual_machine_keeps_what_neighbours_share() {
-        let host = described(&MadeUp { virtual_machine: true, ..MadeUp::default() });
+        let host = described(&MadeUp { noise: 0.0, virtual_machine: true, ..MadeUp::default() });
         let preset = Machine::preset("zen4").unwrap();
         for path in ["l3.size_kib", "l3.latency_cycles", "memory_cycles", "transfer_cycles", "transfer_far_cycles"] {
             let parameter = said(&host, path);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn descriptions_are_read_back_as_they_were() {
-        let made_up = MadeUp { virtual_machine: true, ..MadeUp::default() };
+        let made_up = MadeUp { noise: 0.0, virtual_machine: true, ..MadeUp::default() };
         let host = described(&made_up);
         let text = machine_ron(&host, &made_up.measurements());
         assert_eq!(Machine::from_ron(&text).unwrap(), host.machine);

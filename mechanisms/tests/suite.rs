@@ -13,6 +13,7 @@ mod interrupted;
 mod invariants;
 mod io_uring;
 mod load_steps;
+mod refinement;
 mod scripts;
 mod sessions;
 mod sweep;

@@ -32,6 +32,8 @@ mod state;
 mod sweeping;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 mod theme;
 mod update;

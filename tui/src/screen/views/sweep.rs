@@ -19,6 +19,8 @@ use sim_core::report::RunReport;
 
 /// Values below and above the present one.
 const STEPS: isize = 3;
+/// Latencies that differ by so much have a logarithmic axis.
+const LOGARITHMIC_FROM: f64 = 20.0;
 /// Names of a knob that are swept at most.
 const NAMES_MOST: usize = 8;
 
@@ -43,8 +45,12 @@ impl Metric {
             Metric::SpeedUp => "throughput over sync's",
             Metric::Median => "median latency in us",
             Metric::P99 => "p99 latency in us",
-            Metric::Processor => "processor time in us a request",
+            Metric::Processor => "processor time, us/request",
         }
+    }
+
+    fn is_latency(self) -> bool {
+        matches!(self, Metric::Median | Metric::P99)
     }
 
     /// Value with its interval, where there is one.
@@ -118,27 +124,28 @@ impl SweepView {
         SweepRequest { knob: knob.name.into(), values: values(knob, scene.situation).into_iter().map(value).collect() }
     }
 
-    /// How far the sweep is, or how to begin it.
+    /// How far the sweep is, and which value is read; or how to begin it.
     fn status(&self, scene: &Scene) -> String {
         match self.answer(scene) {
             None => {
                 let points = values(self.knob(), scene.situation).len() * ALL.len();
                 format!("Enter simulates {points} points: every value with every mechanism")
             }
-            Some(answer) => match answer.round {
-                Round::Brief => format!("brief runs: {} of {} points done", answer.done, answer.total()),
-                Round::Seeds(seeds) => format!("{seeds} seeds a point: {} of {} points done", answer.done, answer.total()),
-                Round::Complete(seeds) => format!("complete: {} points, {seeds} seeds each", answer.total()),
-            },
+            Some(answer) => {
+                let progress = match answer.round {
+                    Round::Brief => format!("brief runs: {} of {} points done", answer.done, answer.total()),
+                    Round::Seeds(seeds) => format!("{seeds} seeds: {} of {} points done", answer.done, answer.total()),
+                    Round::Complete(seeds) => format!("complete: {} points, {seeds} seeds each", answer.total()),
+                };
+                let read = answer.values.get(self.read(answer));
+                read.map_or_else(|| progress.clone(), |value| format!("{progress}; cursor at {value}"))
+            }
         }
     }
 
-    /// Measure and knob, and the value that is read.
-    fn title(&self, scene: &Scene) -> String {
-        let knob = self.knob().name;
-        let read = self.answer(scene).and_then(|answer| answer.values.get(self.read(answer)));
-        let read = read.map_or_else(String::new, |value| format!("; below for {knob} = {value}"));
-        format!("{} over {knob}{read}", self.metric.name())
+    /// Measure and knob.
+    fn title(&self) -> String {
+        format!("{} over {}", self.metric.name(), self.knob().name)
     }
 
     /// Position of the value that is read.
@@ -176,9 +183,15 @@ impl SweepView {
         let tops =
             curves.iter().flat_map(|curve| &curve.points).map(|point| point.interval.map_or(point.y, |own| own.1.max(point.y)));
         let largest = tops.fold(0.0, f64::max);
+        let smallest = curves.iter().flat_map(|curve| &curve.points).map(|point| point.y).fold(f64::INFINITY, f64::min);
+        let vertical = if self.metric.is_latency() && smallest > 0.0 && largest >= LOGARITHMIC_FROM * smallest {
+            Axis { low: smallest, high: largest, scale: Scale::Logarithmic }
+        } else {
+            Axis::from_zero(largest)
+        };
         let last = answer.values.len().saturating_sub(1) as f64;
         // half a step of room on both sides keeps the first letters off the axis
-        let axes = (Axis { low: -0.25, high: last + 0.25, scale: Scale::Linear }, Axis::from_zero(largest));
+        let axes = (Axis { low: -0.25, high: last + 0.25, scale: Scale::Linear }, vertical);
         let ticks: Vec<(f64, String)> = answer.values.iter().enumerate().map(|(at, label)| (at as f64, label.clone())).collect();
         let frame = chart::Frame {
             ticks: &ticks,
@@ -249,7 +262,7 @@ impl View for SweepView {
     fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
         let buffer = frame.buffer_mut();
         let width = usize::from(area.width);
-        put(buffer, area, area.y, &cut(&self.title(scene), width, scene.theme), scene.theme.style(Role::Heading));
+        put(buffer, area, area.y, &cut(&self.title(), width, scene.theme), scene.theme.style(Role::Heading));
         put(buffer, area, area.y + 1, &cut(&self.status(scene), width, scene.theme), scene.theme.style(Role::Dim));
         let Some(answer) = self.answer(scene) else {
             let labels = values(self.knob(), scene.situation).join(", ");
@@ -279,6 +292,6 @@ impl View for SweepView {
             }
         }
         let columns = [self.knob().name, "mechanism", "value", "low", "high", "seeds"].map(str::to_owned);
-        Export { title: format!("{} over {}", self.metric.name(), self.knob().name), columns: columns.to_vec(), rows }
+        Export { title: self.title(), columns: columns.to_vec(), rows }
     }
 }

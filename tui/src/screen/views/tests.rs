@@ -337,7 +337,7 @@ fn a_sweep_is_asked_for_with_values_around_the_present_one() {
     let generation = state.generation;
     let known = Snapshot { sweep: Some(Arc::new(SweepAnswer::new(request))), ..(*snapshot(generation, None)).clone() };
     update(&mut state, Action::Arrived(Arc::new(known)));
-    assert!(screen(&state).contains("requests/s over connections; below for connections = 64"), "{}", screen(&state));
+    assert!(screen(&state).contains("brief runs: 0 of 35 points done; cursor at 64"), "{}", screen(&state));
     press(&mut state, &[Down]);
     assert!(screen(&state).contains("requests/s over rate"), "{}", screen(&state));
     press(&mut state, &[Up, Up]);

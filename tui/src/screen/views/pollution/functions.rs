@@ -14,8 +14,7 @@ use traces::kernel_functions::FunctionUse;
 /// Columns from which the victim's functions stand beside the evictor's.
 const BESIDE_FROM: u16 = 100;
 /// What the numbers are, and what they are not.
-const REMARK: &str = "From the recording: the ledger counts evictions by call, not by function. Lines of a function are what it \
-                      brings in each time; its share of them need not be its share of the misses.";
+const REMARK: &str = "From the recording, not from the simulation: the ledger counts by call. Lines are what a function brings in each time.";
 
 /// The functions of an agent that a matrix names; empty where none are known.
 fn of<'a>(answer: &'a InDepthAnswer, name: &str) -> &'a [FunctionUse] {

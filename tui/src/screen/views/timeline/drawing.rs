@@ -192,7 +192,7 @@ fn runs(slices: &[Slice], window: &Window) -> Vec<(u16, usize)> {
     found
 }
 
-/// Names of the slices that are wide enough; in the track itself with a bar before each when there is no line for them.
+/// Names of the slices that are wide enough; in the track itself when there is no line for them.
 fn draw_names(buffer: &mut Buffer, y: u16, slices: &[Slice], window: &Window, inside: bool, scene: &Scene) {
     let theme = scene.theme;
     let first = slices.partition_point(|slice| slice.end <= window.start);
@@ -209,11 +209,21 @@ fn draw_names(buffer: &mut Buffer, y: u16, slices: &[Slice], window: &Window, in
         position += 1;
         let (from, to) = (window.column_of(slice.start.max(window.start)), window.column_of(until.min(end)));
         let width = usize::from(to - from);
-        if width >= NAMED_FROM && slice.what != What::Idle {
-            let name = cut(&slice.what.name(), width - 1 - usize::from(inside), theme);
+        if let Some(name) = name(slice.what, width, inside, scene) {
             let style = theme.style(Role::Part(KINDS[kind(slice.what)].2));
             buffer.set_stringn(window.tracks.x + from + u16::from(inside), y, name, width, style);
         }
+    }
+}
+
+/// What is written below a slice of a width, or into it. Into it only names that the letters don't say, whole and with spaces around.
+fn name(what: What, width: usize, inside: bool, scene: &Scene) -> Option<String> {
+    let name = what.name();
+    match (inside, what) {
+        (_, What::Idle) => None,
+        (false, _) => (width >= NAMED_FROM).then(|| cut(&name, width - 1, scene.theme)),
+        (true, What::Call(_)) => Some(format!(" {name} ")).filter(|name| name.chars().count() + 2 <= width),
+        (true, _) => None,
     }
 }
 
@@ -316,4 +326,19 @@ fn microseconds(cycles: Cycles, frequency_mhz: u32) -> String {
 
 fn nanoseconds(cycles: Cycles, frequency_mhz: u32) -> u64 {
     (cycles * 1000) / u64::from(frequency_mhz)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_of_a_page_fit_and_no_state_is_lost() {
+        let page = PageState { page: 0, entries: [43, 7, 1, 13] };
+        let whole = format!("{}b{}{}", "d".repeat(13), "s".repeat(7), ".".repeat(43));
+        assert_eq!(letters(&page, 64), whole);
+        assert_eq!(letters(&page, 200), whole);
+        assert_eq!(letters(&page, 13), "dddbss.......");
+        assert_eq!(letters(&page, 4), "dbs.");
+    }
 }

@@ -20,11 +20,6 @@ impl PageState {
     pub fn total(&self) -> u64 {
         self.entries.iter().sum()
     }
-
-    /// Entries that hold a call: what has built up.
-    pub fn taken(&self) -> u64 {
-        self.entries[1..].iter().sum()
-    }
 }
 
 /// A recorded timeline made ready for looking at: times at which anything happens, in order.
@@ -88,11 +83,6 @@ impl Events {
         }
         pages.sort_by_key(|own| own.page);
         pages
-    }
-
-    /// Calls that wait in all syscall pages at a time, or else in the queue that a mechanism has: the batch that builds up.
-    pub fn waiting(&self, at: Cycles) -> u64 {
-        self.sum_of("submitted", at)
     }
 
     /// Whether the mechanism has syscall pages.

@@ -55,6 +55,7 @@ impl Clock {
 }
 
 /// Timer ticks of the kernel a second: its coarse clock goes forward once a tick. 0 for a clock that does not say.
+#[allow(clippy::useless_conversion, reason = "nanoseconds are 32 bits wide on some hosts")]
 pub fn kernel_ticks_per_second() -> u32 {
     let step = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
     let nanoseconds = step.tv_sec * 1_000_000_000 + i64::from(step.tv_nsec);

@@ -54,6 +54,7 @@ fn calls() -> Vec<CallRow> {
         issued_per_request,
         instructions_per_call,
         cycles_per_call,
+        direct_cycles_per_call: f64::NAN,
     };
     vec![
         row("read", 1.0, 2_410.0, 4_321.5),
@@ -259,10 +260,7 @@ fn latencies_are_drawn_as_histograms_and_curves_and_read() {
     let mut state = at((80, 24), "Latency", false);
     press(&mut state, &[Char('v'), Char('v'), End]);
     let text = screen(&state);
-    assert!(
-        text.contains("exception-less") && text.contains("100.0 %") && !text.contains("batched-script  "),
-        "{text}"
-    );
+    assert!(text.contains("exception-less") && text.contains("100.0 %") && !text.contains("batched-script  "), "{text}");
     press(&mut state, &[Escape, Char('p')]);
     let text = screen(&state);
     assert!(text.contains("p50   Δp50    p99  p99.9") && !text.contains("p90  "), "the 90th percentile gives way:\n{text}");

@@ -86,7 +86,6 @@ impl Latency {
     fn step(&mut self, by: isize) {
         self.cursor = Some(self.cursor.map_or(PLACES / 2, |place| place.saturating_add_signed(by).min(PLACES)));
     }
-
 }
 
 impl View for Latency {

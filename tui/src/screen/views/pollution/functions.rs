@@ -14,7 +14,8 @@ use traces::kernel_functions::FunctionUse;
 /// Columns from which the victim's functions stand beside the evictor's.
 const BESIDE_FROM: u16 = 100;
 /// What the numbers are, and what they are not.
-const REMARK: &str = "From the recording, not from the simulation: the ledger counts by call. Lines are what a function brings in each time.";
+const REMARK: &str =
+    "From the recording, not from the simulation: the ledger counts by call. Lines are what a function brings in each time.";
 
 /// The functions of an agent that a matrix names; empty where none are known.
 fn of<'a>(answer: &'a InDepthAnswer, name: &str) -> &'a [FunctionUse] {

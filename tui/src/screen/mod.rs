@@ -15,8 +15,6 @@
 //! | `worker` | simulations on threads, dropped at a change |
 //! | `app`, `console` | the loop between terminal and worker; entering and leaving the terminal |
 
-#![allow(dead_code, reason = "views to come use the rest")]
-
 mod action;
 mod app;
 mod console;

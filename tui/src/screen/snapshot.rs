@@ -42,6 +42,7 @@ pub struct Answer {
 
 impl Answer {
     /// Nothing known yet.
+    #[cfg(test)]
     pub fn waiting(mechanism: Mechanism) -> Answer {
         Answer { mechanism, report: None, latency: None, preview: false, seeds: 0, failure: None }
     }

@@ -70,11 +70,6 @@ impl Situation {
         self.snapshot.answers.iter().filter(|answer| self.lets_through(&answer.label()))
     }
 
-    /// The report of the mechanism in focus.
-    pub fn focused(&self) -> Option<&RunReport> {
-        self.snapshot.report(self.scenario.focus)
-    }
-
     /// The report of a mechanism in the pinned scenario.
     pub fn pinned_report(&self, mechanism: Mechanism) -> Option<&RunReport> {
         self.pinned.as_ref()?.snapshot.report(mechanism)

@@ -7,13 +7,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sim-core", &[]),
     ("host", &["sim-core"]),
     ("wyki", &[]),
+    ("twins", &["sim-core", "host"]),
     ("cpu-model", &["sim-core"]),
     ("os-model", &["sim-core", "cpu-model"]),
     ("script", &["sim-core"]),
     ("traces", &["sim-core"]),
     ("mechanisms", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces"]),
-    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "host"]),
-    ("tui", &["sim-core", "host", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "validation"]),
+    ("validation", &["sim-core", "wyki", "cpu-model", "os-model", "script", "traces", "mechanisms", "host", "twins"]),
+    ("tui", &["sim-core", "host", "wyki", "twins", "cpu-model", "os-model", "script", "traces", "mechanisms", "validation"]),
 ];
 
 fn workspace() -> PathBuf {

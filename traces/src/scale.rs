@@ -43,6 +43,30 @@ pub fn scaled_mode(workload: &Workload, mode: Mode, permille: u32) -> Workload {
     scaled(workload, |id| if workload.blocks.info(id).mode == mode { permille } else { UNCHANGED })
 }
 
+/// The workload with the instructions of each block changed by a factor in thousandths while all its lines and their order stay: what the
+/// same code costs on another processor when nothing misses.
+pub fn paced(workload: &Workload, factor_permille: impl Fn(BlockId) -> u32) -> Workload {
+    let mut blocks = BlockStore::new();
+    for id in ids(workload) {
+        let info = workload.blocks.info(id);
+        let factor = factor_permille(id);
+        // what rounding leaves goes to the next line, so that the sum is kept
+        let mut owed = 0;
+        let pace = |op: &Op| {
+            if op.kind != OpKind::Fetch {
+                return *op;
+            }
+            owed += u64::from(op.count) * u64::from(factor);
+            let count = u16::try_from(owed / 1000).unwrap_or(u16::MAX);
+            owed -= u64::from(count) * 1000;
+            Op { count, ..*op }
+        };
+        let ops: Vec<Op> = workload.blocks.ops(id).iter().map(pace).collect();
+        blocks.push(info.mode, info.origin, &ops, info.spans.clone());
+    }
+    Workload { blocks, ..workload.clone() }
+}
+
 fn ids(workload: &Workload) -> impl Iterator<Item = BlockId> {
     (1..workload.blocks.len() as u32).map(BlockId)
 }
@@ -182,6 +206,18 @@ mod tests {
                 let footprint = lines(&workload, mode) as f64 * f64::from(permille) / 1000.0;
                 assert!((lines(&scaled, mode) as f64 / footprint - 1.0).abs() < 0.06, "{mode:?} {permille}");
             }
+        }
+    }
+
+    #[test]
+    fn pacing_changes_instructions_and_leaves_lines_where_they_are() {
+        let workload = server(Shape::default());
+        let paced = paced(&workload, |_| 1_450);
+        let lines = |workload: &Workload, id| workload.blocks.ops(id).iter().map(|op| (op.region, op.offset, op.kind)).collect::<Vec<_>>();
+        for id in ids(&workload) {
+            assert_eq!(lines(&paced, id), lines(&workload, id));
+            let (before, after) = (workload.blocks.info(id).instructions, paced.blocks.info(id).instructions);
+            assert_eq!(after, before * 1_450 / 1000);
         }
     }
 

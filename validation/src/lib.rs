@@ -7,6 +7,7 @@ pub mod conditions;
 pub mod figures;
 pub mod host_machine;
 pub mod lab;
+pub mod on_host;
 pub mod outcome;
 pub mod papers;
 pub mod published;

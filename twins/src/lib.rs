@@ -1,0 +1,29 @@
+//! Native twins: small real programs that use the living relatives of the mechanisms (io_uring, message batches, a kernel polling
+//! thread) on this host, and the parts of which simpler models are made. They know neither processors nor the simulation; a case file
+//! describes one for both sides.
+//!
+//! Each twin times its server phase alone: what clients do is done before and after, by the same process on the same processor.
+//! Variants are visited in turn, so that a slow second of the host strikes all of them.
+
+// io_uring and message batches hand addresses to the kernel: the two modules that do so say why it is sound.
+#![deny(unsafe_code)]
+
+pub mod case;
+pub mod connections;
+pub mod datagrams;
+pub mod error;
+pub mod facts;
+pub mod interrupted;
+#[allow(unsafe_code)]
+mod messages;
+pub mod parts;
+pub mod read_loop;
+#[allow(unsafe_code)]
+mod ring;
+pub mod runner;
+pub mod table;
+pub mod work;
+
+pub use case::Case;
+pub use error::TwinError;
+pub use runner::{Measurement, Plan, Tally, Twin, Variant, measure};

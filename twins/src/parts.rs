@@ -1,0 +1,159 @@
+//! Parts measured apart: what a null call costs, a call that follows itself, user work alone, entries that do nothing. Simpler models
+//! are made of them, and the simulation is anchored in them. No part is a point of a curve that predictions are compared with.
+
+use crate::case::{Interruption, WRITE_BYTES, Work};
+use crate::error::{TwinError, expect};
+use crate::facts;
+use crate::ring::{Ring, Submit};
+use crate::runner::{Tally, Twin, Variant};
+use crate::work::UserWork;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Instant;
+
+/// Series of parts begin so.
+pub const PREFIX: &str = "part ";
+/// A call that does nothing.
+pub const NULL_CALL: &str = "part getppid";
+/// User work without calls, by its instructions.
+pub const USER: &str = "part user";
+/// An enter with so many entries that do nothing, per enter.
+pub const RING_NOP: &str = "part io_uring nop";
+/// An `epoll_wait` that returns so many events.
+pub const EPOLL: &str = "part epoll_wait";
+/// Entries of the larger enter.
+pub const NOPS: u32 = 64;
+
+/// Name of the series of a call that follows itself.
+pub fn call(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+/// The null call.
+pub fn null_call() -> Variant {
+    Variant { series: NULL_CALL.into(), x: 1, twin: Box::new(NullCalls) }
+}
+
+/// The parts of io_uring's own work.
+///
+/// # Errors
+/// When the kernel has no io_uring or forbids it.
+pub fn ring_nops() -> Result<Vec<Variant>, TwinError> {
+    let nop = |entries: u32| -> Result<Variant, TwinError> {
+        let ring = Ring::new(1, 1, Submit::Enter)?;
+        Ok(Variant { series: RING_NOP.into(), x: entries, twin: Box::new(Nops { ring, entries }) })
+    };
+    Ok(vec![nop(1)?, nop(NOPS)?])
+}
+
+/// User work alone.
+pub fn user(work: Work) -> Variant {
+    Variant { series: USER.into(), x: work.instructions, twin: Box::new(Alone(UserWork::new(work))) }
+}
+
+struct NullCalls;
+
+impl Twin for NullCalls {
+    fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        let begun = Instant::now();
+        for _ in 0..operations {
+            nix::unistd::getppid();
+        }
+        Ok(Tally { operations, calls: operations, bytes: 0, elapsed: begun.elapsed() })
+    }
+}
+
+struct Nops {
+    ring: Ring,
+    entries: u32,
+}
+
+impl Twin for Nops {
+    fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        self.ring.take_enters();
+        let begun = Instant::now();
+        for _ in 0..operations {
+            for _ in 0..self.entries {
+                self.ring.nop(0)?;
+            }
+            self.ring.complete()?;
+        }
+        Ok(Tally { operations, calls: self.ring.take_enters(), bytes: 0, elapsed: begun.elapsed() })
+    }
+}
+
+struct Alone(UserWork);
+
+impl Twin for Alone {
+    fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        let begun = Instant::now();
+        for _ in 0..operations {
+            self.0.run();
+        }
+        let elapsed = begun.elapsed();
+        self.0.result();
+        Ok(Tally { operations, calls: 0, bytes: 0, elapsed })
+    }
+}
+
+/// The call of [`Interruption`], with what it needs.
+pub struct Interrupting {
+    call: Interruption,
+    file: File,
+    page: Box<[u8; WRITE_BYTES]>,
+}
+
+impl Interrupting {
+    /// The call on a file of its own, which has no name.
+    ///
+    /// # Errors
+    /// When no file can be made on a disk.
+    pub fn new(call: Interruption) -> Result<Interrupting, TwinError> {
+        Ok(Interrupting { call, file: scratch_file(WRITE_BYTES)?, page: Box::new([7; WRITE_BYTES]) })
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// When fewer bytes are written.
+    #[inline]
+    pub fn call(&mut self) -> Result<u64, TwinError> {
+        match self.call {
+            Interruption::Null => {
+                nix::unistd::getppid();
+                Ok(0)
+            }
+            Interruption::Pwrite => {
+                let written = self.file.write_at(&self.page[..], 0).map_err(TwinError::host("pwrite"))?;
+                expect("pwrite", written as i64, WRITE_BYTES)?;
+                Ok(written as u64)
+            }
+        }
+    }
+}
+
+impl Twin for Interrupting {
+    fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        let mut bytes = 0;
+        let begun = Instant::now();
+        for _ in 0..operations {
+            bytes += self.call()?;
+        }
+        Ok(Tally { operations, calls: operations, bytes, elapsed: begun.elapsed() })
+    }
+}
+
+/// A file of so many bytes on a disk file system, in the page cache, without a name.
+///
+/// # Errors
+/// When there is no such folder, or it cannot be written.
+pub fn scratch_file(bytes: usize) -> Result<File, TwinError> {
+    let folder = facts::disk_folder()?;
+    // two processes at a time do not get into each other's way
+    let path = folder.join(format!(".ringscope-twin-{}", std::process::id()));
+    let open = || File::options().read(true).write(true).create(true).truncate(true).open(&path);
+    let file = open().map_err(TwinError::host("a file in the temporary folder"))?;
+    std::fs::remove_file(&path).map_err(TwinError::host("removing the file's name"))?;
+    file.write_all_at(&vec![1; bytes], 0).map_err(TwinError::host("filling the file"))?;
+    Ok(file)
+}

@@ -1,0 +1,80 @@
+//! Each twin at a tiny size: calls and bytes are counted, nothing is timed.
+
+use twins::case::{Case, Program, select};
+use twins::runner::{Tally, Variant};
+use twins::{connections, datagrams, interrupted, parts, read_loop};
+
+fn case(name: &str) -> Case {
+    let mut found = select(&[name.to_owned()]).unwrap();
+    found.truncate(1);
+    found.remove(0)
+}
+
+/// What one variant does in so many operations.
+fn tally(variants: &mut [Variant], series: &str, x: u32, operations: u64) -> Tally {
+    let variant = variants.iter_mut().find(|variant| variant.series == series && variant.x == x);
+    variant.unwrap_or_else(|| panic!("{series} {x}")).twin.run(operations).unwrap()
+}
+
+#[test]
+fn reads_are_made_one_by_one_or_an_enter_a_batch() {
+    let Program::ReadLoop(own) = case("read-loop-0").program else { panic!("a read loop") };
+    let mut all = read_loop::variants(&own).unwrap();
+    let one = tally(&mut all, read_loop::SYNCHRONOUS, 1, 10);
+    assert_eq!((one.operations, one.calls, one.bytes), (10, 10, 40_960));
+    for series in ["io_uring", "io_uring, registered"] {
+        let batched = tally(&mut all, series, 16, 64);
+        assert_eq!((batched.operations, batched.calls, batched.bytes), (64, 4, 262_144), "{series}");
+    }
+    let nops = tally(&mut all, parts::RING_NOP, 64, 3);
+    assert_eq!((nops.operations, nops.calls), (3, 3));
+}
+
+#[test]
+fn work_is_interrupted_once_an_interval() {
+    let Program::Interrupted(own) = case("interrupted-pwrite-mix").program else { panic!("interrupted work") };
+    let mut all = interrupted::variants(&own).unwrap();
+    for series in [interrupted::TOTAL, interrupted::WORK, interrupted::CALL] {
+        let one = tally(&mut all, series, 1000, 20);
+        assert_eq!((one.operations, one.calls, one.bytes), (20, 20, 81_920), "{series}");
+    }
+    let alone = tally(&mut all, parts::USER, 1000, 20);
+    assert_eq!((alone.calls, alone.bytes), (0, 0));
+}
+
+#[test]
+fn datagrams_are_served_with_two_calls_each_or_two_a_batch() {
+    let Program::Datagrams(own) = case("udp").program else { panic!("a server over UDP") };
+    let mut all = datagrams::variants(&own).unwrap();
+    let one = tally(&mut all, datagrams::SYNCHRONOUS, 1, 64);
+    assert_eq!((one.operations, one.calls, one.bytes), (64, 128, 8_192));
+    for series in ["recvmmsg/sendmmsg", "io_uring"] {
+        let batched = tally(&mut all, series, 16, 128);
+        assert_eq!((batched.operations, batched.calls, batched.bytes), (128, 16, 16_384), "{series}");
+    }
+    let receives = tally(&mut all, &parts::call(datagrams::RECEIVE), 1, 64);
+    assert_eq!((receives.calls, receives.bytes), (64, 4_096));
+}
+
+#[test]
+fn connections_are_served_after_a_wait_or_with_two_enters() {
+    let Program::Connections(own) = case("tcp").program else { panic!("a server over TCP") };
+    let (mut all, left_out) = connections::variants(&own, None).unwrap();
+    assert_eq!(left_out.len(), 1, "a polling thread needs a second processor");
+    let one = tally(&mut all, connections::SYNCHRONOUS, 64, 64);
+    // four waits of sixteen events
+    assert_eq!((one.operations, one.calls, one.bytes), (64, 4 + 128, 8_192));
+    let ring = tally(&mut all, "io_uring", 64, 64);
+    assert_eq!((ring.operations, ring.calls, ring.bytes), (64, 2, 8_192));
+    let wait = tally(&mut all, parts::EPOLL, 16, 3);
+    assert_eq!((wait.operations, wait.calls, wait.bytes), (3, 3, 0));
+}
+
+#[test]
+fn a_polling_thread_needs_no_calls() {
+    let Program::Connections(own) = case("tcp").program else { panic!("a server over TCP") };
+    let Some(beside) = connections::processor_beside(0).unwrap() else { return };
+    let (mut all, _) = connections::variants(&own, Some(beside)).unwrap();
+    let polled = tally(&mut all, "io_uring, polled", 4, 4);
+    assert_eq!((polled.operations, polled.calls, polled.bytes), (4, 0, 512));
+}

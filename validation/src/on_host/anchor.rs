@@ -1,0 +1,328 @@
+//! The model is anchored in the parts: crossing, recorded calls, rings and user work get the pace that makes each of them cost, alone,
+//! what it costs on the host alone. What they cost together is then the model's to say.
+//!
+//! An anchor changes instructions per line, not lines: footprints stay recorded.
+
+use crate::on_host::OnHostError;
+use crate::on_host::points::Place;
+use crate::on_host::readings::Parts;
+use crate::on_host::workload::{Model, model};
+use mechanisms::experiment::Settings;
+use mechanisms::simulate::simulate;
+use serde::Serialize;
+use sim_core::block::BlockId;
+use sim_core::ids::Mode;
+use sim_core::workload::Around;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use traces::scale::{UNCHANGED, paced};
+use twins::case::{EVENTS_MAX, Program, RING_ENTRIES};
+use twins::{Case, connections, datagrams, parts, read_loop};
+
+/// Paces that are believed, in thousandths of the recorded instructions.
+const PACES: RangeInclusive<u32> = 20..=10_000;
+/// Base CPIs of user work, in thousandths.
+const BASE_CPIS: RangeInclusive<u32> = 20..=20_000;
+/// Cycles of a system-call instruction with what the host's kernel adds at an entry.
+const ENTRIES: RangeInclusive<u32> = 0..=5_000;
+/// An anchor holds when it is met so nearly.
+const NEAR: f64 = 0.002;
+/// Simulations of one anchor at most.
+const MOST_TRIES: u32 = 6;
+/// Seed of the simulations of anchors.
+const SEED: u64 = 1;
+
+/// Paces of recorded blocks, in thousandths of their instructions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paces {
+    /// By call.
+    pub calls: BTreeMap<String, u32>,
+    /// What an enter of a ring executes besides its entries.
+    pub enter: u32,
+    /// What a ring executes for an entry.
+    pub entry: u32,
+}
+
+impl Default for Paces {
+    fn default() -> Self {
+        Paces { calls: BTreeMap::new(), enter: UNCHANGED, entry: UNCHANGED }
+    }
+}
+
+/// A part that the model was made to meet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Anchor {
+    /// The part.
+    pub part: Place,
+    /// Measured on the host, nanoseconds.
+    pub measured_ns: f64,
+    /// What the model says to it now.
+    pub model_ns: f64,
+    /// What was changed.
+    pub parameter: String,
+    /// To which value.
+    pub value: u32,
+}
+
+/// The anchored model of a case.
+#[derive(Clone, Debug)]
+pub struct Anchored {
+    /// Machine and kernel, with the entry that was found.
+    pub settings: Settings,
+    /// Paces of recorded blocks.
+    pub paces: Paces,
+    /// Base CPI of user work by what the part of user work is called with.
+    pub user_base_cpi_milli: BTreeMap<u32, u32>,
+    /// All anchors, in the order in which they were met.
+    pub anchors: Vec<Anchor>,
+}
+
+/// What one operation costs in the model, cycles.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Elapsed.
+    pub total: f64,
+    /// In user mode, as a counter that is filtered by mode shows it.
+    pub user: f64,
+}
+
+impl Anchored {
+    /// What a place costs under a seed.
+    ///
+    /// # Errors
+    /// A recording that lacks a call, or a simulation that failed.
+    pub fn cost(&self, case: &Case, place: &Place, seed: u64) -> Result<Cost, OnHostError> {
+        let mut made = model(case, place)?;
+        let work = user_part(case, place).x;
+        if let Some(milli) = self.user_base_cpi_milli.get(&work) {
+            made.workload.user_base_cpi_milli = Some(*milli);
+        }
+        self.run(case, place, made, seed)
+    }
+
+    fn run(&self, case: &Case, place: &Place, mut made: Model, seed: u64) -> Result<Cost, OnHostError> {
+        made.workload = self.paces.apply(made.workload);
+        let mut settings = self.settings.clone();
+        settings.run.cores = made.cores;
+        settings.run.ledger = false;
+        settings.mechanism.io_uring.entries = RING_ENTRIES;
+        // loops look at their completions: nothing is called back
+        settings.mechanism.io_uring.callback_instructions = 0;
+        made.way.apply(&mut settings.mechanism);
+        let sample = simulate(&made.workload, &settings, made.way.mechanism, seed).map_err(|source| {
+            OnHostError::Simulation { case: case.name.clone(), what: format!("{} at {}", place.series, place.x), source }
+        })?;
+        let operations = sample.replies as f64 * f64::from(made.operations);
+        let user = sample.counters.mode(Mode::User).cycles as f64 / operations;
+        Ok(Cost { total: sample.window_cycles as f64 / operations, user })
+    }
+
+    fn nanoseconds(&self, cycles: f64) -> f64 {
+        cycles * 1000.0 / f64::from(self.settings.machine.frequency_mhz)
+    }
+
+    /// Finds the value of a parameter with which a part costs what was measured; `set` puts it into the model.
+    fn meet(
+        &mut self,
+        case: &Case,
+        part: &Place,
+        measured_ns: f64,
+        (parameter, values): (&str, RangeInclusive<u32>),
+        cost: impl Fn(Cost) -> f64,
+        set: impl Fn(&mut Anchored, u32),
+    ) -> Result<Anchor, OnHostError> {
+        let target = measured_ns * f64::from(self.settings.machine.frequency_mhz) / 1000.0;
+        let say = |anchored: &mut Anchored, value: u32| {
+            set(anchored, value);
+            anchored.cost(case, part, SEED).map(&cost)
+        };
+        let (value, cycles) = solve(target, values, |value| say(self, value))?;
+        set(self, value);
+        let model_ns = self.nanoseconds(cycles);
+        let anchor = Anchor { part: part.clone(), measured_ns, model_ns, parameter: parameter.into(), value };
+        self.anchors.push(anchor.clone());
+        Ok(anchor)
+    }
+}
+
+/// The value at which `cost` reaches `target`, with what it is there. Costs grow evenly, or nearly so, with the value.
+fn solve(
+    target: f64,
+    values: RangeInclusive<u32>,
+    mut cost: impl FnMut(u32) -> Result<f64, OnHostError>,
+) -> Result<(u32, f64), OnHostError> {
+    let within = |value: f64| value.round().clamp(f64::from(*values.start()), f64::from(*values.end())) as u32;
+    let near = |reached: f64| (reached / target - 1.0).abs() <= NEAR;
+    let (mut before, mut at) = (within(1000.0), within(400.0));
+    let (mut cost_before, mut cost_at) = (cost(before)?, cost(at)?);
+    for _ in 2..MOST_TRIES {
+        let slope = (cost_at - cost_before) / (f64::from(at) - f64::from(before));
+        let next = within(f64::from(at) + (target - cost_at) / slope);
+        if near(cost_at) || !slope.is_finite() || slope <= 0.0 || next == at {
+            break;
+        }
+        (before, cost_before) = (at, cost_at);
+        (at, cost_at) = (next, cost(next)?);
+    }
+    Ok((at, cost_at))
+}
+
+/// The part of user work that a place contains.
+pub fn user_part(case: &Case, place: &Place) -> Place {
+    match &case.program {
+        Program::ReadLoop(own) => Place::new(parts::USER, own.work.instructions),
+        Program::Interrupted(_) => Place::new(parts::USER, place.x),
+        Program::Datagrams(_) | Program::Connections(_) => Place::new(parts::USER, 1),
+    }
+}
+
+/// Anchors the model of a case in its parts.
+///
+/// # Errors
+/// A part that was not measured, or a simulation that failed.
+pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anchored, OnHostError> {
+    let mut anchored = Anchored {
+        settings: settings.clone(),
+        paces: Paces::default(),
+        user_base_cpi_milli: BTreeMap::new(),
+        anchors: Vec::new(),
+    };
+    null_call(&mut anchored, case, measured)?;
+    for (call, part) in calls(case) {
+        let nanoseconds = measured.get(&part.series, part.x)?;
+        let set = |anchored: &mut Anchored, value: u32| drop(anchored.paces.calls.insert(call.into(), value));
+        anchored.meet(case, &part, nanoseconds, (&format!("instructions of {call}, permille"), PACES), |cost| cost.total, set)?;
+    }
+    if !matches!(case.program, Program::Interrupted(_)) {
+        rings(&mut anchored, case, measured)?;
+    }
+    for part in user_parts(case) {
+        let nanoseconds = measured.get(&part.series, part.x)?;
+        let set = |anchored: &mut Anchored, value: u32| drop(anchored.user_base_cpi_milli.insert(part.x, value));
+        anchored.meet(case, &part, nanoseconds, ("base CPI of user work, milli", BASE_CPIS), |cost| cost.user, set)?;
+    }
+    Ok(anchored)
+}
+
+/// The crossing, and, where it is dearer in the model than the host's whole null call, the recorded null call's own work.
+fn null_call(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
+    let part = Place::new(parts::NULL_CALL, 1);
+    let nanoseconds = measured.get(&part.series, part.x)?;
+    let set = |anchored: &mut Anchored, value: u32| anchored.settings.machine.crossing.syscall_cycles = value;
+    let anchor = anchored.meet(case, &part, nanoseconds, ("crossing.syscall_cycles", ENTRIES), |cost| cost.total, set)?;
+    if anchor.model_ns > nanoseconds * (1.0 + NEAR) && anchor.value == *ENTRIES.start() {
+        let set = |anchored: &mut Anchored, value: u32| drop(anchored.paces.calls.insert("getppid".into(), value));
+        anchored.meet(case, &part, nanoseconds, ("instructions of getppid, permille", PACES), |cost| cost.total, set)?;
+    }
+    Ok(())
+}
+
+/// Calls of a case besides the null call, with the part that each is anchored in.
+fn calls(case: &Case) -> Vec<(&'static str, Place)> {
+    let own = |call: &'static str| (call, Place::new(parts::call(call), 1));
+    match &case.program {
+        Program::ReadLoop(_) => vec![own(read_loop::CALL)],
+        Program::Interrupted(case) if case.call.name() == "getppid" => Vec::new(),
+        Program::Interrupted(case) => vec![own(case.call.name())],
+        Program::Datagrams(_) => vec![own(datagrams::RECEIVE), own(datagrams::SEND)],
+        Program::Connections(_) => vec![
+            own(connections::RECEIVE),
+            own(connections::SEND),
+            ("epoll_wait", Place::new(parts::EPOLL, EVENTS_MAX as u32)),
+        ],
+    }
+}
+
+fn user_parts(case: &Case) -> Vec<Place> {
+    match &case.program {
+        Program::Interrupted(own) => own.intervals.iter().map(|interval| Place::new(parts::USER, *interval)).collect(),
+        _ => vec![user_part(case, &Place::new("", 0))],
+    }
+}
+
+/// Entries by what many of them in one enter cost, the enter by what one costs; each once more, since one moves the other a little.
+fn rings(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
+    let (one, many) = (Place::new(parts::RING_NOP, 1), Place::new(parts::RING_NOP, parts::NOPS));
+    let met = anchored.anchors.len();
+    for _ in 0..2 {
+        anchored.anchors.truncate(met);
+        let nanoseconds = measured.get(&many.series, many.x)?;
+        let set = |anchored: &mut Anchored, value: u32| anchored.paces.entry = value;
+        anchored.meet(case, &many, nanoseconds, ("instructions of a ring's entry, permille", PACES), |cost| cost.total, set)?;
+        let nanoseconds = measured.get(&one.series, one.x)?;
+        let set = |anchored: &mut Anchored, value: u32| anchored.paces.enter = value;
+        anchored.meet(case, &one, nanoseconds, ("instructions of an enter, permille", PACES), |cost| cost.total, set)?;
+    }
+    Ok(())
+}
+
+impl Paces {
+    /// The workload with its blocks at these paces.
+    fn apply(&self, workload: sim_core::workload::Workload) -> sim_core::workload::Workload {
+        let mut of_blocks: BTreeMap<BlockId, u32> = BTreeMap::new();
+        let ring = &workload.kernel.ring;
+        for block in [&ring.enter, &ring.begin, &ring.flush, &ring.flush_none, &ring.leave].into_iter().flatten() {
+            of_blocks.insert(*block, self.enter);
+        }
+        let around = |pairs: &[Around]| pairs.iter().flat_map(|pair| [pair.0, pair.1]).collect::<Vec<_>>();
+        let pairs = [around(&ring.receive), around(&ring.send), around(&ring.read)].concat();
+        for block in [&ring.next, &ring.nop, &ring.flush_item, &pairs].into_iter().flatten() {
+            of_blocks.insert(*block, self.entry);
+        }
+        let steps = workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
+        of_blocks.extend(steps.filter_map(|step| Some((step.kernel, *self.calls.get(step.call.name())?))));
+        of_blocks.remove(&BlockId::EMPTY);
+        if of_blocks.values().all(|pace| *pace == UNCHANGED) {
+            return workload;
+        }
+        paced(&workload, |id| of_blocks.get(&id).copied().unwrap_or(UNCHANGED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_cost_is_met_in_few_tries_and_a_bound_is_kept() {
+        let mut tries = 0;
+        let met = solve(700.0, PACES, |value| {
+            tries += 1;
+            Ok(100.0 + 0.5 * f64::from(value))
+        });
+        assert_eq!(met.unwrap(), (1200, 700.0));
+        assert!(tries <= 4, "{tries}");
+        let bounded = solve(50.0, PACES, |value| Ok(100.0 + 0.5 * f64::from(value))).unwrap();
+        assert_eq!(bounded, (20, 110.0));
+    }
+
+    fn made_up(case: &str, list: &[(&str, u32, f64)]) -> Anchored {
+        let case = twins::case::select(&[case.into()]).unwrap().remove(0);
+        anchor(&case, &Parts::from_list(list), &Settings::preset("zen4", "linux-6.1").unwrap()).unwrap()
+    }
+
+    /// Made-up parts, each twice to half of what the preset says: the model meets all of them.
+    #[test]
+    fn the_model_meets_its_parts() {
+        let list = [
+            ("part getppid", 1, 90.0),
+            ("part pread64", 1, 400.0),
+            ("part io_uring nop", 1, 200.0),
+            ("part io_uring nop", 64, 2500.0),
+            ("part user", 1000, 150.0),
+        ];
+        let anchored = made_up("read-loop-1000", &list);
+        assert_eq!(anchored.anchors.len(), list.len());
+        for anchor in &anchored.anchors {
+            assert!((anchor.model_ns / anchor.measured_ns - 1.0).abs() < 0.01, "{anchor:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_part_is_named() {
+        let case = twins::case::select(&["read-loop-0".into()]).unwrap().remove(0);
+        let settings = Settings::preset("zen4", "linux-6.1").unwrap();
+        let error = anchor(&case, &Parts::from_list(&[("part getppid", 1, 90.0)]), &settings).unwrap_err().to_string();
+        assert!(error.contains("pread64") && error.contains("not measured"), "{error}");
+    }
+}

@@ -1,0 +1,66 @@
+//! Predicted beside measured on the machine at hand: native twins, their model twins, and two simpler models.
+//!
+//! - `readings`: what processes measured, cut into *parts* (what a call costs when it follows itself, user work alone, entries that do
+//!   nothing) and *points* of curves. Predictions are made of parts; points are only compared with.
+//! - `points`: which points a case has, and what each is a ratio to.
+//! - `simple`: what simpler models say, made of the same parts.
+//! - `blocks`, `workload`: the model twin of a case, from recorded calls and from user work of the case's shape.
+//! - `anchor`: the model is anchored in the parts; `predict`: what it then says to the points.
+//! - `report`: verdicts and the summary.
+
+pub mod anchor;
+pub mod blocks;
+pub mod points;
+pub mod predict;
+pub mod readings;
+pub mod report;
+pub mod simple;
+pub mod workload;
+
+use crate::on_host::anchor::Anchored;
+use crate::on_host::predict::Predictions;
+use crate::on_host::readings::{Curves, Parts};
+use crate::on_host::report::CaseReport;
+use mechanisms::compare::{ExperimentError, Job};
+use mechanisms::experiment::Settings;
+use mechanisms::simulate::SimulationError;
+use twins::Case;
+
+/// A case whose model twin cannot be made or run.
+#[derive(Debug, thiserror::Error)]
+pub enum OnHostError {
+    /// The recording.
+    #[error(transparent)]
+    Trace(#[from] traces::TraceError),
+    /// A simulation.
+    #[error("case {case}, {what}: {source}")]
+    Simulation {
+        /// The case.
+        case: String,
+        /// What was simulated.
+        what: String,
+        /// What went wrong.
+        source: SimulationError,
+    },
+    /// Something that the prediction needs was not measured.
+    #[error("{0} was not measured: the process that measures ended early; run the command again")]
+    NotMeasured(String),
+    /// The experiment.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+}
+
+/// Predicts a case from its parts. Points of the measured curves are not among the arguments.
+///
+/// # Errors
+/// A part that is missing, or a simulation that failed.
+pub fn predict(case: &Case, parts: &Parts, settings: &Settings, seeds: u32, job: &Job) -> Result<(Anchored, Predictions), OnHostError> {
+    let anchored = anchor::anchor(case, parts, settings)?;
+    let predictions = predict::predict(case, &anchored, seeds, job)?;
+    Ok((anchored, predictions))
+}
+
+/// Puts what was measured of a case beside what the models say.
+pub fn compare(case: &Case, parts: &Parts, curves: &Curves, (anchored, predictions): &(Anchored, Predictions)) -> CaseReport {
+    report::case_report(case, parts, curves, anchored, predictions)
+}

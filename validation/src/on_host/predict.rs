@@ -1,0 +1,65 @@
+//! What the anchored model says to the points of a case.
+
+use crate::on_host::OnHostError;
+use crate::on_host::anchor::{Anchored, Cost};
+use crate::on_host::points::{Place, Point, points};
+use mechanisms::compare::{ExperimentError, Job};
+use sim_core::estimate::{Estimate, paired_ratio};
+use sim_core::parallel::{self, Outcome, Sweep};
+use std::collections::BTreeMap;
+use twins::{Case, interrupted, parts};
+
+/// Costs of all places of a case, by seed.
+#[derive(Clone, Debug, Default)]
+pub struct Predictions(BTreeMap<Place, Vec<Cost>>);
+
+/// Simulates all places of a case under the same seeds.
+///
+/// # Errors
+/// A simulation that failed, or an interruption.
+pub fn predict(case: &Case, anchored: &Anchored, seeds: u32, job: &Job) -> Result<Predictions, OnHostError> {
+    let mut places: Vec<Place> = points(case).into_iter().flat_map(|point| [simulated(&point.place), point.base]).collect();
+    places.sort();
+    places.dedup();
+    let runs: Vec<(&Place, u64)> = places.iter().flat_map(|place| (1..=u64::from(seeds)).map(move |seed| (place, seed))).collect();
+    let sweep = Sweep {
+        threads: (job.threads > 0).then_some(job.threads),
+        cancel: job.cancel,
+        progress: job.progress,
+        what: "simulations",
+    };
+    let outcomes = parallel::map(&runs, sweep, |_, (place, seed)| anchored.cost(case, place, *seed), |_, _| {})
+        .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
+    let mut costs: BTreeMap<Place, Vec<Cost>> = BTreeMap::new();
+    for ((place, _), outcome) in runs.into_iter().zip(outcomes) {
+        match outcome {
+            Outcome::Done(cost) => costs.entry(place.clone()).or_default().push(cost),
+            Outcome::Failed(error) => return Err(error),
+            Outcome::Cancelled => return Err(ExperimentError::Cancelled.into()),
+        }
+    }
+    Ok(Predictions(costs))
+}
+
+/// The simulation that a place is read from: of interrupted work, one holds work, call and both.
+fn simulated(place: &Place) -> Place {
+    match place.series.as_str() {
+        interrupted::WORK | interrupted::CALL => Place::new(interrupted::TOTAL, place.x),
+        _ => place.clone(),
+    }
+}
+
+impl Predictions {
+    /// A point's ratio to its base, paired over the seeds.
+    pub fn ratio(&self, point: &Point) -> Option<Estimate> {
+        let read: fn(&Cost) -> f64 = match point.place.series.as_str() {
+            interrupted::WORK => |cost: &Cost| cost.user,
+            interrupted::CALL => |cost: &Cost| cost.total - cost.user,
+            _ => |cost: &Cost| cost.total,
+        };
+        // a run of user work alone ends with one call, which is not its own
+        let read_base = if point.base.series == parts::USER { |cost: &Cost| cost.user } else { read };
+        let of = |place: &Place, read: fn(&Cost) -> f64| Some(self.0.get(place)?.iter().map(read).collect::<Vec<f64>>());
+        Some(paired_ratio(&of(&simulated(&point.place), read)?, &of(&point.base, read_base)?))
+    }
+}

@@ -1,0 +1,164 @@
+//! Two simpler models, made of the same parts as the prediction.
+//!
+//! - *Direct cost*: calls cost what they cost when they follow themselves; what a batch saves is the null calls that it spares.
+//! - *Sum of parts*: each piece costs what it costs alone: user work, the call without its crossing, what an enter and an entry of a
+//!   ring cost that do nothing.
+
+use crate::on_host::OnHostError;
+use crate::on_host::points::Point;
+use crate::on_host::readings::Parts;
+use serde::Serialize;
+use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Way};
+use twins::{Case, connections, datagrams, interrupted, parts, read_loop};
+
+/// What the simpler models say to a point, as a ratio.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Simple {
+    /// Direct cost only.
+    pub direct: f64,
+    /// Sum of parts.
+    pub parts: f64,
+}
+
+/// What they say to a point.
+///
+/// # Errors
+/// A part that is missing.
+pub fn simple(case: &Case, point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    match &case.program {
+        Program::ReadLoop(own) => reads(own, point, measured),
+        Program::Interrupted(own) => interruption(own, point, measured),
+        Program::Datagrams(_) => messages(point, measured),
+        Program::Connections(_) => replies(point, measured),
+    }
+}
+
+/// What an entry and an enter of a ring cost, from enters with one entry and with many that do nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RingCost {
+    /// Each entry.
+    pub entry: f64,
+    /// Each enter besides.
+    pub enter: f64,
+}
+
+/// The ring's own cost.
+///
+/// # Errors
+/// When it was not measured.
+pub fn ring_cost(measured: &Parts) -> Result<RingCost, OnHostError> {
+    let (one, many) = (measured.get(parts::RING_NOP, 1)?, measured.get(parts::RING_NOP, parts::NOPS)?);
+    let entry = (many - one) / f64::from(parts::NOPS - 1);
+    Ok(RingCost { entry, enter: one - entry })
+}
+
+fn reads(case: &ReadLoop, point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let call = measured.get(&parts::call(read_loop::CALL), 1)?;
+    let user = measured.get(parts::USER, case.work.instructions)?;
+    let ring = ring_cost(measured)?;
+    let batch = f64::from(point.place.x);
+    let together = user + call;
+    Ok(Simple {
+        direct: (together - null * (1.0 - 1.0 / batch)) / together,
+        parts: (together - null + ring.entry + ring.enter / batch) / together,
+    })
+}
+
+fn interruption(case: &Interrupted, point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    if point.place.series != interrupted::TOTAL {
+        // neither knows that work and call disturb each other
+        return Ok(Simple { direct: 1.0, parts: 1.0 });
+    }
+    let user = measured.get(parts::USER, point.place.x)?;
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let call = measured.get(&parts::call(case.call.name()), 1)?;
+    Ok(Simple { direct: (user + null) / user, parts: (user + call) / user })
+}
+
+fn messages(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let user = measured.get(parts::USER, 1)?;
+    let calls = measured.get(&parts::call(datagrams::RECEIVE), 1)? + measured.get(&parts::call(datagrams::SEND), 1)?;
+    let batch = f64::from(point.place.x);
+    let together = user + calls;
+    let saved = (together - 2.0 * null * (1.0 - 1.0 / batch)) / together;
+    if point.place.series == Way::Messages.name() {
+        return Ok(Simple { direct: saved, parts: saved });
+    }
+    let ring = ring_cost(measured)?;
+    let parts = (together - 2.0 * null + 2.0 * (ring.entry + ring.enter / batch)) / together;
+    Ok(Simple { direct: saved, parts })
+}
+
+fn replies(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let user = measured.get(parts::USER, 1)?;
+    let calls = measured.get(&parts::call(connections::RECEIVE), 1)? + measured.get(&parts::call(connections::SEND), 1)?;
+    let (first, full) = (measured.get(parts::EPOLL, 1)?, measured.get(parts::EPOLL, EVENTS_MAX as u32)?);
+    let each = (full - first) / (EVENTS_MAX - 1) as f64;
+    let count = f64::from(point.place.x);
+    let waits = f64::from(point.place.x.div_ceil(EVENTS_MAX as u32)) / count;
+    let together = user + calls + waits * (first - each) + each;
+    let ring = ring_cost(measured)?;
+    let without = user + calls - 2.0 * null + 2.0 * ring.entry;
+    let (crossings_left, enters) = if point.place.series == Way::RingPolled.name() { (0.0, 0.0) } else { (2.0 / count, 2.0 / count) };
+    Ok(Simple {
+        direct: (together - null * (2.0 + waits - crossings_left)) / together,
+        parts: (without + ring.enter * enters) / together,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::on_host::points::points;
+
+    fn said(case: &str, series: &str, x: u32, list: &[(&str, u32, f64)]) -> Simple {
+        let case = twins::case::select(&[case.into()]).unwrap().remove(0);
+        let point = points(&case).into_iter().find(|point| point.place.series == series && point.place.x == x).unwrap();
+        simple(&case, &point, &Parts::from_list(list)).unwrap()
+    }
+
+    const RING: [(&str, u32, f64); 3] = [("part getppid", 1, 50.0), ("part io_uring nop", 1, 130.0), ("part io_uring nop", 64, 760.0)];
+
+    /// By hand: entries cost 10 and an enter 120. Work of 100 and a read of 300: a batch of 4 spares three quarters of 50, or costs
+    /// 400 - 50 + 10 + 30.
+    #[test]
+    fn a_batch_of_reads_spares_crossings_or_costs_entries() {
+        let mut list = RING.to_vec();
+        list.extend([("part user", 1000, 100.0), ("part pread64", 1, 300.0)]);
+        assert_eq!(ring_cost(&Parts::from_list(&list)).unwrap(), RingCost { entry: 10.0, enter: 120.0 });
+        let simple = said("read-loop-1000", "io_uring", 4, &list);
+        assert_eq!((simple.direct, simple.parts), (362.5 / 400.0, 390.0 / 400.0));
+    }
+
+    #[test]
+    fn an_interruption_costs_a_null_call_or_a_hot_call() {
+        let list = [("part getppid", 1, 50.0), ("part user", 500, 100.0), ("part pwrite64", 1, 300.0)];
+        let total = said("interrupted-pwrite-mix", "work and call", 500, &list);
+        assert_eq!((total.direct, total.parts), (1.5, 4.0));
+        assert_eq!(said("interrupted-pwrite-mix", "work", 500, &list), Simple { direct: 1.0, parts: 1.0 });
+    }
+
+    #[test]
+    fn messages_spare_two_crossings_each() {
+        let mut list = RING.to_vec();
+        list.extend([("part user", 1, 20.0), ("part recvfrom", 1, 180.0), ("part sendto", 1, 800.0)]);
+        let both = said("udp", "recvmmsg/sendmmsg", 2, &list);
+        assert_eq!((both.direct, both.parts), (0.95, 0.95));
+        assert_eq!(said("udp", "io_uring", 2, &list).parts, (1000.0 - 100.0 + 20.0 + 120.0) / 1000.0);
+    }
+
+    /// By hand: a wait costs 100 and 20 for each further event. Four connections: 25 + 15 of waiting for each reply.
+    #[test]
+    fn connections_also_spare_the_wait() {
+        let mut list = RING.to_vec();
+        list.extend([("part user", 1, 20.0), ("part recvfrom", 1, 180.0), ("part sendto", 1, 760.0)]);
+        list.extend([("part epoll_wait", 1, 100.0), ("part epoll_wait", 16, 400.0)]);
+        let ring = said("tcp", "io_uring", 4, &list);
+        assert_eq!((ring.direct, ring.parts), ((1000.0 - 50.0 * 1.75) / 1000.0, (960.0 - 100.0 + 20.0 + 60.0) / 1000.0));
+        let polled = said("tcp", "io_uring, polled", 4, &list);
+        assert_eq!((polled.direct, polled.parts), ((1000.0 - 50.0 * 2.25) / 1000.0, 0.88));
+    }
+}

@@ -1,0 +1,381 @@
+//! The model twin of a place on a case's curves: a sequential program of recorded calls with the case's user work, and the mechanism
+//! that is nearest to the native way of issuing them.
+
+use crate::on_host::OnHostError;
+use crate::on_host::blocks::{self, ServeBlocks, UserBlocks};
+use crate::on_host::points::Place;
+use mechanisms::registry::Mechanism;
+use mechanisms::variants::Way as ModelWay;
+use sim_core::block::{BlockId, Op, OpKind, Region};
+use sim_core::calls::CallNumber;
+use sim_core::ids::{Line, PAGE_LINES};
+use sim_core::layout::PageSize;
+use sim_core::workload::{Certainty, Chain, Note, Object, RequestClass, Step, Workload};
+use std::collections::BTreeMap;
+use traces::bundled;
+use traces::call_loop::{self, CallLoop};
+use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Store, Way, Work};
+use twins::work::Piece;
+use twins::{Case, connections, datagrams, parts, read_loop};
+
+/// Recording of sockets, readiness and message batches.
+const SOCKETS: &str = "microbench-2";
+/// Calls of a loop that a part is measured with.
+const LOOP_CALLS: u32 = 64;
+/// User instructions of one run of interrupted work, about: the chain of loads goes round several times.
+const RUN_INSTRUCTIONS: u32 = 200_000;
+/// Intervals of one run.
+const INTERVALS: std::ops::RangeInclusive<u32> = 10..=200;
+
+/// A workload with the way that its calls are issued.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The workload.
+    pub workload: Workload,
+    /// The mechanism.
+    pub way: ModelWay,
+    /// Cores.
+    pub cores: u32,
+    /// Operations of one run: reads, requests, intervals.
+    pub operations: u32,
+}
+
+/// Synchronous calls.
+const SYNC: ModelWay = ModelWay { mechanism: Mechanism::Sync, variant: Some("recorded") };
+/// Rings with an enter a batch.
+const RING: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring") };
+/// Rings that a kernel thread on another core polls.
+const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring-poll-other-core") };
+
+/// The model twin of a place.
+///
+/// # Errors
+/// A recording that lacks a call: none as long as the bundled captures are whole.
+pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
+    match (place.series.as_str(), &case.program) {
+        (parts::NULL_CALL, _) => sync_loop(CallLoop::null(LOOP_CALLS).load()?, LOOP_CALLS),
+        (parts::RING_NOP, _) => {
+            let workload = CallLoop::null(place.x).load()?;
+            Ok(Model { workload, way: RING, cores: 1, operations: 1 })
+        }
+        (_, Program::ReadLoop(own)) => reads(own, place),
+        (_, Program::Interrupted(own)) => interruptions(own, place),
+        (_, Program::Datagrams(own)) => messages(own.store, own.waiting, place, Object::Datagram),
+        (_, Program::Connections(own)) => messages(own.store, connection_count(place), place, Object::Stream),
+    }
+}
+
+fn sync_loop(workload: Workload, operations: u32) -> Result<Model, OnHostError> {
+    Ok(Model { workload, way: SYNC, cores: 1, operations })
+}
+
+/// Connections of a place: parts are measured on as many as a wait returns.
+fn connection_count(place: &Place) -> u32 {
+    if place.series.starts_with(parts::PREFIX) { EVENTS_MAX as u32 } else { place.x }
+}
+
+/// A workload under construction.
+struct Maker {
+    workload: Workload,
+    steps: Vec<Step>,
+}
+
+impl Maker {
+    fn new(recording: &Workload) -> Maker {
+        let text = "recorded calls with user work of a case's shape".into();
+        let notes = vec![Note { certainty: Certainty::Guessed, text, count: 1 }];
+        Maker { workload: Workload { classes: Vec::new(), notes, requests: 1, ..recording.clone() }, steps: Vec::new() }
+    }
+
+    fn area(&mut self, lines: u32, size: PageSize) -> Line {
+        self.workload.layout.area(lines.into(), size)
+    }
+
+    /// Appends a call; returns its number.
+    fn call(&mut self, recorded: &Step, user: BlockId, kernel: BlockId, depends: Vec<u16>) -> u16 {
+        self.steps.push(Step { user, kernel, client_softirq: BlockId::EMPTY, depends, ..recorded.clone() });
+        self.steps.len() as u16 - 1
+    }
+
+    fn finish(mut self, case: &str, way: ModelWay, cores: u32, operations: u32) -> Model {
+        self.workload.name = case.into();
+        self.workload.classes = vec![RequestClass {
+            name: case.into(),
+            recorded: 1,
+            request_bytes: 0,
+            reply_bytes: 0,
+            in_kernel: false,
+            chains: vec![Chain { steps: self.steps }],
+        }];
+        // loops of their own return through no frames between two calls
+        self.workload.user_call_depth = Some(0);
+        Model { workload: self.workload, way, cores, operations }
+    }
+}
+
+fn number(name: &str) -> CallNumber {
+    CallNumber::from_name(name).unwrap_or(CallNumber::READ)
+}
+
+fn reads(case: &ReadLoop, place: &Place) -> Result<Model, OnHostError> {
+    if place.series == parts::USER {
+        return alone(case.work);
+    }
+    let recording = call_loop::recording()?;
+    let recorded = call_loop::recorded_steps(&recording, number(read_loop::CALL), "read-loop")?;
+    let mut maker = Maker::new(&recording);
+    let (pages, buffers) = (
+        maker.area(case.buffers * PAGE_LINES, PageSize::Large),
+        maker.area(case.buffers * PAGE_LINES, PageSize::Small),
+    );
+    let mut user = UserBlocks::new(case.work.shape, &mut maker.workload.layout);
+    let with_work = !place.series.starts_with(parts::PREFIX);
+    let batched = place.series != read_loop::SYNCHRONOUS && with_work;
+    let batch = if batched { place.x } else { 1 };
+    for index in 0..case.buffers {
+        let step = recorded[index as usize % recorded.len()];
+        let mut ops = Vec::new();
+        if with_work {
+            user.piece(Piece::of(case.work), &mut ops);
+        }
+        let store = &mut maker.workload.blocks;
+        let work = blocks::push_user(store, &ops);
+        let kernel = blocks::read_of(store, step.kernel, pages + index * PAGE_LINES, buffers + index * PAGE_LINES);
+        let group = index / batch * batch;
+        // a batch begins when the one before it has ended
+        let depends = (group.saturating_sub(batch)..group).map(|before| before as u16).collect();
+        maker.call(step, work, kernel, depends);
+    }
+    Ok(maker.finish("read-loop", if batched { RING } else { SYNC }, 1, case.buffers))
+}
+
+/// User work without calls, but for one that ends a run.
+fn alone(work: Work) -> Result<Model, OnHostError> {
+    let recording = call_loop::recording()?;
+    let recorded = call_loop::recorded_steps(&recording, call_loop::null_call(), "user work")?;
+    let mut maker = Maker::new(&recording);
+    let mut user = UserBlocks::new(work.shape, &mut maker.workload.layout);
+    let intervals = intervals(work.instructions);
+    let mut ops = Vec::new();
+    (0..intervals).for_each(|_| user.piece(Piece::of(work), &mut ops));
+    let block = blocks::push_user(&mut maker.workload.blocks, &ops);
+    maker.call(recorded[0], block, recorded[0].kernel, Vec::new());
+    Ok(maker.finish("user work", SYNC, 1, intervals))
+}
+
+fn intervals(instructions: u32) -> u32 {
+    (RUN_INSTRUCTIONS / instructions.max(1)).clamp(*INTERVALS.start(), *INTERVALS.end())
+}
+
+fn interruptions(case: &Interrupted, place: &Place) -> Result<Model, OnHostError> {
+    let work = Work { shape: case.shape, instructions: place.x };
+    if place.series == parts::USER {
+        return alone(work);
+    }
+    let recording = call_loop::recording()?;
+    let recorded = call_loop::recorded_steps(&recording, number(case.call.name()), "interrupted work")?;
+    let mut maker = Maker::new(&recording);
+    let hot = place.series.starts_with(parts::PREFIX);
+    let mut user = UserBlocks::new(case.shape, &mut maker.workload.layout);
+    let count = if hot { LOOP_CALLS } else { intervals(place.x) };
+    for index in 0..count as usize {
+        let step = recorded[index % recorded.len()];
+        let mut ops = Vec::new();
+        if !hot {
+            user.piece(Piece::of(work), &mut ops);
+        }
+        let block = blocks::push_user(&mut maker.workload.blocks, &ops);
+        maker.call(step, block, step.kernel, Vec::new());
+    }
+    Ok(maker.finish("interrupted work", SYNC, 1, count))
+}
+
+/// Recorded calls on sockets of one kind.
+struct Sockets<'a> {
+    receives: Vec<&'a Step>,
+    sends: Vec<&'a Step>,
+    /// Waits by the number of events that they return.
+    waits: BTreeMap<u32, &'a Step>,
+    /// Lines of one connection.
+    lines: BTreeMap<Line, u32>,
+}
+
+impl<'a> Sockets<'a> {
+    fn of(recording: &'a Workload, object: Object) -> Result<Sockets<'a>, OnHostError> {
+        let pair = [number(datagrams::RECEIVE), number(datagrams::SEND)];
+        let pairs = call_loop::recorded_groups(recording, &pair, "sockets")?;
+        let pairs: Vec<_> = pairs.into_iter().filter(|pair| pair.iter().all(|step| step.object == object)).collect();
+        let waits = call_loop::recorded_steps(recording, number("epoll_wait"), "sockets")?;
+        let on_socket = |step: &Step| step.object == object && ["recvfrom", "sendto"].contains(&step.call.name());
+        let elsewhere = |step: &Step| !matches!(step.object, Object::Stream | Object::Listener | Object::Ring | Object::Epoll);
+        let lines = if object == Object::Stream { blocks::lines_of(recording, on_socket, elsewhere) } else { BTreeMap::new() };
+        Ok(Sockets {
+            receives: pairs.iter().map(|pair| pair[0]).collect(),
+            sends: pairs.iter().map(|pair| pair[1]).collect(),
+            waits: by_events(recording, &waits),
+            lines,
+        })
+    }
+
+    /// The wait recorded with the number of events that is nearest.
+    fn wait(&self, events: u32) -> Option<&'a Step> {
+        self.waits.iter().min_by_key(|(recorded, _)| recorded.abs_diff(events)).map(|found| *found.1)
+    }
+}
+
+/// One recorded wait for each number of events: work grows evenly from one event to [`EVENTS_MAX`], which are the fewest and the most
+/// recorded.
+fn by_events<'a>(recording: &Workload, waits: &[&'a Step]) -> BTreeMap<u32, &'a Step> {
+    let instructions = |step: &Step| recording.blocks.info(step.kernel).instructions;
+    let (Some(least), Some(most)) =
+        (waits.iter().map(|step| instructions(step)).min(), waits.iter().map(|step| instructions(step)).max())
+    else {
+        return BTreeMap::new();
+    };
+    let each = (most - least).max(1) / (EVENTS_MAX as u32 - 1);
+    let events = |step: &Step| 1 + (instructions(step) - least + each / 2) / each.max(1);
+    waits.iter().map(|step| (events(step), *step)).collect()
+}
+
+/// A server of `count` requests that wait: on one socket, or on a connection each.
+fn messages(store: Store, count: u32, place: &Place, object: Object) -> Result<Model, OnHostError> {
+    let recording = bundled::load(SOCKETS)?;
+    let sockets = Sockets::of(&recording, object)?;
+    let mut maker = Maker::new(&recording);
+    let mut user = ServeBlocks::new(store, count, &mut maker.workload.layout);
+    if place.series == parts::USER {
+        return Ok(serve_alone(maker, &mut user, count, sockets.receives[0]));
+    }
+    let stride = sockets.lines.len() as u32 | 1;
+    let own = maker.area(stride * count, PageSize::Large);
+    let mut server = Server { maker, user, sockets, own, stride, count };
+    match place.series.as_str() {
+        series if series == parts::call(datagrams::RECEIVE) => server.receives_alone(),
+        series if series == parts::call(datagrams::SEND) => server.sends_alone(),
+        parts::EPOLL => server.waits_alone(place.x),
+        series if series == Way::Messages.name() => server.message_batches(place.x),
+        connections::SYNCHRONOUS | datagrams::SYNCHRONOUS => server.one_by_one(object == Object::Stream),
+        // on connections, all that wait are one batch
+        _ => server.batches(if object == Object::Stream { count } else { place.x }),
+    }
+    let (way, cores) = match place.series.as_str() {
+        series if series == Way::RingPolled.name() => (POLLED, 2),
+        series if series == Way::Ring.name() => (RING, 1),
+        _ => (SYNC, 1),
+    };
+    Ok(server.maker.finish("key-value server", way, cores, count))
+}
+
+fn serve_alone(mut maker: Maker, user: &mut ServeBlocks, count: u32, last: &Step) -> Model {
+    let mut ops = Vec::new();
+    let rounds = (RUN_INSTRUCTIONS / (60 * count)).max(1);
+    (0..rounds * count).for_each(|request| user.serve(request % count, &mut ops));
+    let block = blocks::push_user(&mut maker.workload.blocks, &ops);
+    maker.call(last, block, last.kernel, Vec::new());
+    maker.finish("key-value store", SYNC, 1, rounds * count)
+}
+
+struct Server<'a> {
+    maker: Maker,
+    user: ServeBlocks,
+    sockets: Sockets<'a>,
+    /// First line of the connections' own lines, and lines of each.
+    own: Line,
+    stride: u32,
+    count: u32,
+}
+
+impl Server<'_> {
+    /// A call of a connection: the recorded one, on lines of its own.
+    fn kernel(&mut self, step: &Step, connection: u32) -> BlockId {
+        let store = &mut self.maker.workload.blocks;
+        let block = blocks::with_softirq(store, step);
+        if self.sockets.lines.is_empty() {
+            return block;
+        }
+        let (lines, base) = (&self.sockets.lines, self.own + connection * self.stride);
+        blocks::replaced(store, block, |op| {
+            let data = matches!(op.kind, OpKind::Load | OpKind::Store) && op.region == Region::Fixed;
+            lines.get(&op.offset).filter(|_| data).map_or(op, |line| Op { offset: base + line, ..op })
+        })
+    }
+
+    fn receive(&mut self, connection: u32, depends: Vec<u16>) -> u16 {
+        let step = self.sockets.receives[connection as usize % self.sockets.receives.len()];
+        let kernel = self.kernel(step, connection);
+        self.maker.call(step, BlockId::EMPTY, kernel, depends)
+    }
+
+    fn send(&mut self, connection: u32, work: BlockId, depends: Vec<u16>) -> u16 {
+        let step = self.sockets.sends[connection as usize % self.sockets.sends.len()];
+        let kernel = self.kernel(step, connection);
+        self.maker.call(step, work, kernel, depends)
+    }
+
+    fn work(&mut self, messages: std::ops::Range<u32>) -> BlockId {
+        let mut ops = Vec::new();
+        messages.for_each(|message| self.user.serve(message, &mut ops));
+        blocks::push_user(&mut self.maker.workload.blocks, &ops)
+    }
+
+    fn receives_alone(&mut self) {
+        (0..self.count).for_each(|connection| drop(self.receive(connection, Vec::new())));
+    }
+
+    fn sends_alone(&mut self) {
+        (0..self.count).for_each(|connection| drop(self.send(connection, BlockId::EMPTY, Vec::new())));
+    }
+
+    fn waits_alone(&mut self, events: u32) {
+        if let Some(step) = self.sockets.wait(events) {
+            for _ in 0..self.count {
+                self.maker.call(step, BlockId::EMPTY, step.kernel, Vec::new());
+            }
+        }
+    }
+
+    /// Each request where it stands, with waits for as many connections as one returns.
+    fn one_by_one(&mut self, with_waits: bool) {
+        for connection in 0..self.count {
+            let events = (self.count - connection).min(EVENTS_MAX as u32);
+            if let Some(step) = self.sockets.wait(events).filter(|_| with_waits && connection % EVENTS_MAX as u32 == 0) {
+                self.maker.call(step, BlockId::EMPTY, step.kernel, Vec::new());
+            }
+            let received = self.receive(connection, Vec::new());
+            let work = self.work(connection..connection + 1);
+            self.send(connection, work, vec![received]);
+        }
+    }
+
+    /// All receives of a batch together, then all sends.
+    fn batches(&mut self, batch: u32) {
+        let mut before: Vec<u16> = Vec::new();
+        for first in (0..self.count).step_by(batch as usize) {
+            let members = first..(first + batch).min(self.count);
+            let received: Vec<u16> = members.clone().map(|message| self.receive(message, before.clone())).collect();
+            before.clear();
+            for (message, receive) in members.zip(received) {
+                let work = self.work(message..message + 1);
+                before.push(self.send(message, work, vec![receive]));
+            }
+        }
+    }
+
+    /// One call for the receives of a batch and one for its sends.
+    fn message_batches(&mut self, batch: u32) {
+        for first in (0..self.count).step_by(batch as usize) {
+            let members = first..(first + batch).min(self.count);
+            let own = |steps: &[&Step]| members.clone().map(|message| steps[message as usize % steps.len()].clone()).collect::<Vec<_>>();
+            let (receives, sends) = (own(&self.sockets.receives), own(&self.sockets.sends));
+            let mut together = |steps: &[Step]| {
+                let store = &mut self.maker.workload.blocks;
+                let calls: Vec<BlockId> = steps.iter().map(|step| blocks::with_softirq(store, step)).collect();
+                blocks::joined(store, &calls)
+            };
+            let (receive, send) = (together(&receives), together(&sends));
+            self.maker.call(&receives[0], BlockId::EMPTY, receive, Vec::new());
+            let work = self.work(members);
+            self.maker.call(&sends[0], work, send, Vec::new());
+        }
+    }
+}

@@ -213,7 +213,8 @@ mod tests {
     fn pacing_changes_instructions_and_leaves_lines_where_they_are() {
         let workload = server(Shape::default());
         let paced = paced(&workload, |_| 1_450);
-        let lines = |workload: &Workload, id| workload.blocks.ops(id).iter().map(|op| (op.region, op.offset, op.kind)).collect::<Vec<_>>();
+        let lines =
+            |workload: &Workload, id| workload.blocks.ops(id).iter().map(|op| (op.region, op.offset, op.kind)).collect::<Vec<_>>();
         for id in ids(&workload) {
             assert_eq!(lines(&paced, id), lines(&workload, id));
             let (before, after) = (workload.blocks.info(id).instructions, paced.blocks.info(id).instructions);

@@ -204,12 +204,25 @@ pub fn select(only: &[String]) -> Result<Vec<Case>, TwinError> {
     let all = cases()?;
     for name in only {
         if !all.iter().any(|case| case.name.starts_with(name.as_str())) {
-            let known: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
-            return Err(TwinError::UnknownCase { name: name.clone(), known: known.join(", ") });
+            return Err(unknown(name, &all));
         }
     }
     let wanted = |case: &Case| only.is_empty() || only.iter().any(|name| case.name.starts_with(name.as_str()));
     Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// The case of a name.
+///
+/// # Errors
+/// A name that no case has.
+pub fn find(name: &str) -> Result<Case, TwinError> {
+    let exact = |case: &Case| case.name == name;
+    select(&[name.to_owned()])?.into_iter().find(exact).ok_or_else(|| unknown(name, &cases().unwrap_or_default()))
+}
+
+fn unknown(name: &str, all: &[Case]) -> TwinError {
+    let known: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
+    TwinError::UnknownCase { name: name.into(), known: known.join(", ") }
 }
 
 impl Case {

@@ -168,7 +168,8 @@ impl Server {
 
     /// Takes what is left in the sockets.
     fn settle(&mut self) -> Result<(), TwinError> {
-        let mut drain = |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(&mut self.buffers).try_for_each(|(end, buffer)| read(end, buffer));
+        let mut drain =
+            |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(&mut self.buffers).try_for_each(|(end, buffer)| read(end, buffer));
         match self.step {
             Step::User | Step::Receive => Ok(()),
             Step::Ready(_) => drain(&mut self.server),

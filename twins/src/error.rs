@@ -29,9 +29,9 @@ pub enum TwinError {
         /// What it said.
         source: io::Error,
     },
-    /// Processors and pinning.
+    /// Processors, pinning, files.
     #[error(transparent)]
-    Pinning(#[from] host::error::HostError),
+    Preparing(#[from] host::error::HostError),
     /// A call moved fewer bytes than asked for, or completed with an error.
     #[error("{what} returned {returned} where {expected} was expected")]
     Short {

@@ -16,6 +16,8 @@ pub fn disk_folder() -> Result<PathBuf, TwinError> {
         })
     };
     candidates.into_iter().find(on_disk).ok_or_else(|| {
-        TwinError::Lacking("the temporary folders lie in memory or on an overlay; set TMPDIR to a folder on a disk file system".into())
+        TwinError::Lacking(
+            "the temporary folders lie in memory or on an overlay; set TMPDIR to a folder on a disk file system".into(),
+        )
     })
 }

@@ -14,6 +14,7 @@ pub mod datagrams;
 pub mod error;
 pub mod facts;
 pub mod interrupted;
+pub mod lacking;
 #[allow(unsafe_code)]
 mod messages;
 pub mod parts;
@@ -27,3 +28,19 @@ pub mod work;
 pub use case::Case;
 pub use error::TwinError;
 pub use runner::{Measurement, Plan, Tally, Twin, Variant, measure};
+
+use case::Program;
+
+/// All that is measured of a case; `beside` is a processor that a polling thread can have. The second value says what was left out.
+///
+/// # Errors
+/// When the host refuses what the case needs.
+pub fn variants(case: &Case, beside: Option<usize>) -> Result<(Vec<Variant>, Vec<String>), TwinError> {
+    let all = match &case.program {
+        Program::ReadLoop(own) => read_loop::variants(own)?,
+        Program::Interrupted(own) => interrupted::variants(own)?,
+        Program::Datagrams(own) => datagrams::variants(own)?,
+        Program::Connections(own) => return connections::variants(own, beside),
+    };
+    Ok((all, Vec::new()))
+}

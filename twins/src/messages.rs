@@ -17,7 +17,8 @@ impl Messages {
     /// Room for so many messages.
     pub fn new(count: usize) -> Messages {
         let mut buffers = vec![[0; MESSAGE_BYTES]; count].into_boxed_slice();
-        let vector = |buffer: &mut [u8; MESSAGE_BYTES]| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: MESSAGE_BYTES };
+        let vector =
+            |buffer: &mut [u8; MESSAGE_BYTES]| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: MESSAGE_BYTES };
         let mut vectors: Box<[libc::iovec]> = buffers.iter_mut().map(vector).collect();
         let header = |vector: &mut libc::iovec| {
             // SAFETY: a header of zeros is one without address, control data and flags.

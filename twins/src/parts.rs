@@ -7,7 +7,7 @@ use crate::facts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::work::UserWork;
-use std::fs::File;
+use host::temporary::TemporaryFile;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
@@ -99,12 +99,12 @@ impl Twin for Alone {
 /// The call of [`Interruption`], with what it needs.
 pub struct Interrupting {
     call: Interruption,
-    file: File,
+    file: TemporaryFile,
     page: Box<[u8; WRITE_BYTES]>,
 }
 
 impl Interrupting {
-    /// The call on a file of its own, which has no name.
+    /// The call on a file of its own.
     ///
     /// # Errors
     /// When no file can be made on a disk.
@@ -124,7 +124,7 @@ impl Interrupting {
                 Ok(0)
             }
             Interruption::Pwrite => {
-                let written = self.file.write_at(&self.page[..], 0).map_err(TwinError::host("pwrite"))?;
+                let written = self.file.file().write_at(&self.page[..], 0).map_err(TwinError::host("pwrite"))?;
                 expect("pwrite", written as i64, WRITE_BYTES)?;
                 Ok(written as u64)
             }
@@ -143,17 +143,10 @@ impl Twin for Interrupting {
     }
 }
 
-/// A file of so many bytes on a disk file system, in the page cache, without a name.
+/// A file of so many bytes on a disk file system, in the page cache.
 ///
 /// # Errors
 /// When there is no such folder, or it cannot be written.
-pub fn scratch_file(bytes: usize) -> Result<File, TwinError> {
-    let folder = facts::disk_folder()?;
-    // two processes at a time do not get into each other's way
-    let path = folder.join(format!(".ringscope-twin-{}", std::process::id()));
-    let open = || File::options().read(true).write(true).create(true).truncate(true).open(&path);
-    let file = open().map_err(TwinError::host("a file in the temporary folder"))?;
-    std::fs::remove_file(&path).map_err(TwinError::host("removing the file's name"))?;
-    file.write_all_at(&vec![1; bytes], 0).map_err(TwinError::host("filling the file"))?;
-    Ok(file)
+pub fn scratch_file(bytes: usize) -> Result<TemporaryFile, TwinError> {
+    Ok(TemporaryFile::of(&facts::disk_folder()?, &vec![1; bytes])?)
 }

@@ -6,7 +6,7 @@ use crate::parts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::work::UserWork;
-use std::fs::File;
+use host::temporary::TemporaryFile;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
 }
 
 struct Synchronous {
-    file: File,
+    file: TemporaryFile,
     work: Option<UserWork>,
     buffers: Vec<Vec<u8>>,
     next: usize,
@@ -64,7 +64,7 @@ impl Twin for Synchronous {
             }
             let buffer = &mut self.buffers[self.next];
             let offset = (self.next * buffer.len()) as u64;
-            let read = self.file.read_at(buffer, offset).map_err(TwinError::host(CALL))?;
+            let read = self.file.file().read_at(buffer, offset).map_err(TwinError::host(CALL))?;
             expect(CALL, read as i64, buffer.len())?;
             bytes += read as u64;
             self.next = (self.next + 1) % self.buffers.len();
@@ -78,7 +78,7 @@ impl Twin for Synchronous {
 struct Batched {
     // the ring goes first: its entries name the file
     ring: Ring,
-    file: File,
+    file: TemporaryFile,
     work: UserWork,
     batch: u32,
     bytes: u32,
@@ -91,7 +91,7 @@ impl Batched {
         let file = parts::scratch_file((case.buffers * case.bytes) as usize)?;
         let mut ring = Ring::new(case.buffers as usize, case.bytes as usize, Submit::Enter)?;
         if way == Way::RingRegistered {
-            ring.register(file.as_raw_fd())?;
+            ring.register(file.file().as_raw_fd())?;
         }
         let work = UserWork::new(case.work);
         Ok(Batched { ring, file, work, batch, bytes: case.bytes, buffers: case.buffers as usize, next: 0 })
@@ -101,7 +101,7 @@ impl Batched {
 impl Twin for Batched {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
         let batches = operations.div_ceil(self.batch.into());
-        let file = self.file.as_raw_fd();
+        let file = self.file.file().as_raw_fd();
         self.ring.take_enters();
         let begun = Instant::now();
         for _ in 0..batches {

@@ -87,7 +87,7 @@ pub fn measure(mut variants: Vec<Variant>, plan: Plan) -> Result<Vec<Measurement
     let samples = interleaved(variants.len(), plan.visits, |place, _| {
         let tally = variants[place].twin.run(operations[place])?;
         calls[place] = tally.calls as f64 / tally.operations.max(1) as f64;
-        Ok(tally.nanoseconds())
+        Ok::<f64, TwinError>(tally.nanoseconds())
     })?;
     let measurement = |((variant, samples), calls): ((Variant, Vec<f64>), f64)| Measurement {
         series: variant.series,

@@ -110,6 +110,19 @@ Examples:
   ringscope validate papers -o report.html           also the papers' figures with the model's points
   ringscope validate papers --ablation no-pollution  which rows hold without pollution";
 
+/// `validate host`.
+pub const VALIDATE_HOST: &str = "\
+Small real programs run on this host: their server phase is timed apart from clients', variants in turn, in several processes. The \
+model is anchored in parts that are measured apart (a null call, a call that follows itself, entries that do nothing, user work alone) \
+and then says what they cost together; no curve that it is compared with goes into it. Ratios are compared: io_uring against \
+synchronous calls, interrupted work against work alone. A point is inconclusive when its measurements spread over 4 %.
+
+Examples:
+  ringscope validate host                                  all cases, under the preset nearest to the host
+  ringscope validate host --machine host.ron -o host.html  under a machine that `ringscope calibrate` has measured, with curves
+  ringscope validate host --only read-loop,udp --quick     some cases, a short look
+  ringscope validate host --keep measured.json             keeps what was measured; --kept measured.json takes it again";
+
 /// `sweep`.
 pub const SWEEP: &str = "\
 Each value of an axis is run with each of every other axis; axes given with --zip go together. What is common to points that differ \

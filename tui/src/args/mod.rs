@@ -17,7 +17,7 @@ pub use results::{DiffArguments, ReportArguments};
 pub use screen::ScreenArguments;
 pub use study::{NullCallArguments, StudyCommand};
 pub use sweep::{MergeArguments, SweepArguments};
-pub use validate::{AblationChoice, PapersArguments, ValidateCommand};
+pub use validate::{AblationChoice, HostArguments, PapersArguments, TwinArguments, ValidateCommand};
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -104,7 +104,7 @@ pub enum Command {
     /// Measure this host: write its machine description and what its kernel's calls cost
     #[command(after_long_help = help::CALIBRATE)]
     Calibrate(CalibrateArguments),
-    /// Predicted beside published: how far off the model is
+    /// Predicted beside published, or beside measured on this host: how far off the model is
     Validate {
         /// What to compare with.
         #[command(subcommand)]

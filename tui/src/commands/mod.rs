@@ -21,6 +21,7 @@ mod sweep_estimate;
 mod trace;
 mod tui;
 mod validate;
+mod validate_host;
 
 use crate::args::{self, Arguments, Command, ExperimentOptions};
 use crate::config::{Configuration, Inputs, resolve};
@@ -34,6 +35,7 @@ use mechanisms::variants::{self, Way};
 use sim_core::report::{HostTiming, RunReport};
 use std::path::{Path, PathBuf};
 pub use validate::Report;
+pub use validate_host::HostReport;
 
 /// Runs the command.
 ///

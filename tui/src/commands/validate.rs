@@ -1,4 +1,4 @@
-//! `ringscope validate`: predicted beside published.
+//! `ringscope validate`: predicted beside published. Beside measured: `validate_host`.
 
 use crate::args::{AblationChoice, PapersArguments, ValidateCommand};
 use crate::exit::Finding;
@@ -23,6 +23,8 @@ use validation::verdict::Summary;
 pub fn validate(command: &ValidateCommand, terminal: &Terminal) -> Result<()> {
     match command {
         ValidateCommand::Papers(options) => papers(options, terminal),
+        ValidateCommand::Host(options) => super::validate_host::host(options, terminal),
+        ValidateCommand::Twin(options) => super::validate_host::twin(options),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod calibration;
 mod comparison;
 pub mod diff;
 pub mod figure;
+pub mod host;
 pub mod html;
 pub mod page;
 mod replay;

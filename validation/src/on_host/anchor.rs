@@ -109,8 +109,10 @@ impl Anchored {
         // loops look at their completions: nothing is called back
         settings.mechanism.io_uring.callback_instructions = 0;
         made.way.apply(&mut settings.mechanism);
-        let sample = simulate(&made.workload, &settings, made.way.mechanism, seed).map_err(|source| {
-            OnHostError::Simulation { case: case.name.clone(), what: format!("{} at {}", place.series, place.x), source }
+        let sample = simulate(&made.workload, &settings, made.way.mechanism, seed).map_err(|source| OnHostError::Simulation {
+            case: case.name.clone(),
+            what: format!("{} at {}", place.series, place.x),
+            source,
         })?;
         let operations = sample.replies as f64 * f64::from(made.operations);
         let user = sample.counters.mode(Mode::User).cycles as f64 / operations;
@@ -181,16 +183,14 @@ pub fn user_part(case: &Case, place: &Place) -> Place {
 /// # Errors
 /// A part that was not measured, or a simulation that failed.
 pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anchored, OnHostError> {
-    let mut anchored = Anchored {
-        settings: settings.clone(),
-        paces: Paces::default(),
-        user_base_cpi_milli: BTreeMap::new(),
-        anchors: Vec::new(),
-    };
+    let mut anchored =
+        Anchored { settings: settings.clone(), paces: Paces::default(), user_base_cpi_milli: BTreeMap::new(), anchors: Vec::new() };
     null_call(&mut anchored, case, measured)?;
     for (call, part) in calls(case) {
         let nanoseconds = measured.get(&part.series, part.x)?;
-        let set = |anchored: &mut Anchored, value: u32| drop(anchored.paces.calls.insert(call.into(), value));
+        let set = |anchored: &mut Anchored, value: u32| {
+            anchored.paces.calls.insert(call.into(), value);
+        };
         anchored.meet(case, &part, nanoseconds, (&format!("instructions of {call}, permille"), PACES), |cost| cost.total, set)?;
     }
     if !matches!(case.program, Program::Interrupted(_)) {
@@ -198,7 +198,9 @@ pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anch
     }
     for part in user_parts(case) {
         let nanoseconds = measured.get(&part.series, part.x)?;
-        let set = |anchored: &mut Anchored, value: u32| drop(anchored.user_base_cpi_milli.insert(part.x, value));
+        let set = |anchored: &mut Anchored, value: u32| {
+            anchored.user_base_cpi_milli.insert(part.x, value);
+        };
         anchored.meet(case, &part, nanoseconds, ("base CPI of user work, milli", BASE_CPIS), |cost| cost.user, set)?;
     }
     Ok(anchored)
@@ -211,7 +213,9 @@ fn null_call(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(
     let set = |anchored: &mut Anchored, value: u32| anchored.settings.machine.crossing.syscall_cycles = value;
     let anchor = anchored.meet(case, &part, nanoseconds, ("crossing.syscall_cycles", ENTRIES), |cost| cost.total, set)?;
     if anchor.model_ns > nanoseconds * (1.0 + NEAR) && anchor.value == *ENTRIES.start() {
-        let set = |anchored: &mut Anchored, value: u32| drop(anchored.paces.calls.insert("getppid".into(), value));
+        let set = |anchored: &mut Anchored, value: u32| {
+            anchored.paces.calls.insert("getppid".into(), value);
+        };
         anchored.meet(case, &part, nanoseconds, ("instructions of getppid, permille", PACES), |cost| cost.total, set)?;
     }
     Ok(())
@@ -225,11 +229,9 @@ fn calls(case: &Case) -> Vec<(&'static str, Place)> {
         Program::Interrupted(case) if case.call.name() == "getppid" => Vec::new(),
         Program::Interrupted(case) => vec![own(case.call.name())],
         Program::Datagrams(_) => vec![own(datagrams::RECEIVE), own(datagrams::SEND)],
-        Program::Connections(_) => vec![
-            own(connections::RECEIVE),
-            own(connections::SEND),
-            ("epoll_wait", Place::new(parts::EPOLL, EVENTS_MAX as u32)),
-        ],
+        Program::Connections(_) => {
+            vec![own(connections::RECEIVE), own(connections::SEND), ("epoll_wait", Place::new(parts::EPOLL, EVENTS_MAX as u32))]
+        }
     }
 }
 

@@ -210,10 +210,13 @@ mod tests {
     #[test]
     fn a_read_goes_to_another_buffer_and_a_softirq_stands_inside_its_send() {
         let recording = call_loop::recording().unwrap();
-        let read = call_loop::recorded_steps(&recording, sim_core::calls::CallNumber::from_name("pread64").unwrap(), "x").unwrap()[0];
+        let read =
+            call_loop::recorded_steps(&recording, sim_core::calls::CallNumber::from_name("pread64").unwrap(), "x").unwrap()[0];
         let mut blocks = recording.blocks.clone();
         let moved = read_of(&mut blocks, read.kernel, 1 << 20, 1 << 21);
-        let touched = |first: Line, kind| blocks.ops(moved).iter().filter(|op| op.kind == kind && op.offset >= first && op.offset < first + 64).count();
+        let touched = |first: Line, kind| {
+            blocks.ops(moved).iter().filter(|op| op.kind == kind && op.offset >= first && op.offset < first + 64).count()
+        };
         assert!(touched(1 << 20, OpKind::Load) >= 64 && touched(1 << 21, OpKind::Store) >= 64);
         assert_eq!(blocks.info(moved).instructions, blocks.info(read.kernel).instructions);
 

@@ -54,7 +54,13 @@ pub enum OnHostError {
 ///
 /// # Errors
 /// A part that is missing, or a simulation that failed.
-pub fn predict(case: &Case, parts: &Parts, settings: &Settings, seeds: u32, job: &Job) -> Result<(Anchored, Predictions), OnHostError> {
+pub fn predict(
+    case: &Case,
+    parts: &Parts,
+    settings: &Settings,
+    seeds: u32,
+    job: &Job,
+) -> Result<(Anchored, Predictions), OnHostError> {
     let anchored = anchor::anchor(case, parts, settings)?;
     let predictions = predict::predict(case, &anchored, seeds, job)?;
     Ok((anchored, predictions))

@@ -102,7 +102,8 @@ fn replies(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     let together = user + calls + waits * (first - each) + each;
     let ring = ring_cost(measured)?;
     let without = user + calls - 2.0 * null + 2.0 * ring.entry;
-    let (crossings_left, enters) = if point.place.series == Way::RingPolled.name() { (0.0, 0.0) } else { (2.0 / count, 2.0 / count) };
+    let (crossings_left, enters) =
+        if point.place.series == Way::RingPolled.name() { (0.0, 0.0) } else { (2.0 / count, 2.0 / count) };
     Ok(Simple {
         direct: (together - null * (2.0 + waits - crossings_left)) / together,
         parts: (without + ring.enter * enters) / together,
@@ -120,7 +121,8 @@ mod tests {
         simple(&case, &point, &Parts::from_list(list)).unwrap()
     }
 
-    const RING: [(&str, u32, f64); 3] = [("part getppid", 1, 50.0), ("part io_uring nop", 1, 130.0), ("part io_uring nop", 64, 760.0)];
+    const RING: [(&str, u32, f64); 3] =
+        [("part getppid", 1, 50.0), ("part io_uring nop", 1, 130.0), ("part io_uring nop", 64, 760.0)];
 
     /// By hand: entries cost 10 and an enter 120. Work of 100 and a read of 300: a batch of 4 spares three quarters of 50, or costs
     /// 400 - 50 + 10 + 30.

@@ -124,10 +124,8 @@ fn reads(case: &ReadLoop, place: &Place) -> Result<Model, OnHostError> {
     let recording = call_loop::recording()?;
     let recorded = call_loop::recorded_steps(&recording, number(read_loop::CALL), "read-loop")?;
     let mut maker = Maker::new(&recording);
-    let (pages, buffers) = (
-        maker.area(case.buffers * PAGE_LINES, PageSize::Large),
-        maker.area(case.buffers * PAGE_LINES, PageSize::Small),
-    );
+    let (pages, buffers) =
+        (maker.area(case.buffers * PAGE_LINES, PageSize::Large), maker.area(case.buffers * PAGE_LINES, PageSize::Small));
     let mut user = UserBlocks::new(case.work.shape, &mut maker.workload.layout);
     let with_work = !place.series.starts_with(parts::PREFIX);
     let batched = place.series != read_loop::SYNCHRONOUS && with_work;
@@ -319,11 +317,15 @@ impl Server<'_> {
     }
 
     fn receives_alone(&mut self) {
-        (0..self.count).for_each(|connection| drop(self.receive(connection, Vec::new())));
+        for connection in 0..self.count {
+            self.receive(connection, Vec::new());
+        }
     }
 
     fn sends_alone(&mut self) {
-        (0..self.count).for_each(|connection| drop(self.send(connection, BlockId::EMPTY, Vec::new())));
+        for connection in 0..self.count {
+            self.send(connection, BlockId::EMPTY, Vec::new());
+        }
     }
 
     fn waits_alone(&mut self, events: u32) {
@@ -365,7 +367,8 @@ impl Server<'_> {
     fn message_batches(&mut self, batch: u32) {
         for first in (0..self.count).step_by(batch as usize) {
             let members = first..(first + batch).min(self.count);
-            let own = |steps: &[&Step]| members.clone().map(|message| steps[message as usize % steps.len()].clone()).collect::<Vec<_>>();
+            let own =
+                |steps: &[&Step]| members.clone().map(|message| steps[message as usize % steps.len()].clone()).collect::<Vec<_>>();
             let (receives, sends) = (own(&self.sockets.receives), own(&self.sockets.sends));
             let mut together = |steps: &[Step]| {
                 let store = &mut self.maker.workload.blocks;

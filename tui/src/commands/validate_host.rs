@@ -1,0 +1,189 @@
+//! `ringscope validate host`: predicted beside measured on this host.
+
+use crate::args::{ExperimentOptions, HostArguments, TwinArguments};
+use crate::render::host as render;
+use crate::terminal::Terminal;
+use crate::{cancel, output, progress};
+use anyhow::{Context, Result, bail};
+use host::facts::Facts;
+use host::processors::{Pinned, allowed};
+use mechanisms::compare::Job;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use twins::{Case, Measurement, Plan, case, lacking, variants};
+use validation::on_host::readings::cut;
+use validation::on_host::report::{CaseReport, Nearness, summary};
+use validation::on_host::{compare, predict};
+
+/// Seeds of the simulations.
+const SEEDS: u32 = 3;
+/// Seeds of a short look.
+const QUICK_SEEDS: u32 = 2;
+/// What a process measures.
+const PLAN: Plan = Plan { visits: 9, visit_us: 2_000 };
+/// The same for a short look.
+const QUICK_PLAN: Plan = Plan { visits: 5, visit_us: 1_000 };
+/// Processes of a short look, unless more or fewer are asked for.
+const QUICK_PROCESSES: u32 = 5;
+
+/// What the processes measured of the cases.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Where and when.
+    pub facts: Facts,
+    /// By case.
+    pub cases: Vec<KeptCase>,
+}
+
+/// What the processes measured of one case.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptCase {
+    /// Its name.
+    pub name: String,
+    /// Measurements by process.
+    pub processes: Vec<Vec<Measurement>>,
+}
+
+/// Everything that is shown of a validation on the host.
+#[derive(Debug, serde::Serialize)]
+pub struct HostReport {
+    /// Version of this document.
+    pub schema: u32,
+    /// Command that makes it again.
+    pub command: String,
+    /// Where and when it was measured.
+    pub facts: Facts,
+    /// Name of the machine description.
+    pub machine: String,
+    /// Seeds of the simulations.
+    pub seeds: u32,
+    /// How near each model comes.
+    pub summary: Vec<Nearness>,
+    /// By case.
+    pub cases: Vec<CaseReport>,
+    /// What could not be checked, and why.
+    pub not_checked: Vec<(String, String)>,
+}
+
+/// Runs a validation on the host.
+pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
+    let (pages, files): (Vec<PathBuf>, Vec<PathBuf>) = options.output.iter().cloned().partition(|file| is_page(file));
+    output::check_files(&files)?;
+    output::check_folders(&pages)?;
+    output::check_folders(&options.keep.iter().collect::<Vec<_>>())?;
+    let cases = case::select(&options.only)?;
+    if options.list {
+        return output::print(&render::list(&cases, terminal));
+    }
+    let experiment = ExperimentOptions { machine: Some(options.machine.clone()), ..ExperimentOptions::default() };
+    let settings = super::configuration(&experiment)?.settings;
+    let kept = match &options.kept {
+        Some(file) => read_kept(file, &cases)?,
+        None => measure(options, &cases, terminal)?,
+    };
+    if let Some(file) = &options.keep {
+        output::write_file(file, serde_json::to_string(&kept)?.as_bytes())?;
+    }
+    let display = progress::display(terminal);
+    let job = Job { threads: options.threads, progress: display.as_ref(), cancel: cancel::flag(), command: command(options) };
+    let seeds = if options.quick { QUICK_SEEDS } else { SEEDS };
+    let mut reports = Vec::new();
+    for case in &cases {
+        let Some(own) = kept.cases.iter().find(|own| own.name == case.name) else { continue };
+        let (parts, curves) = cut(&own.processes);
+        let predicted = predict(case, &parts, &settings, seeds, &job)?;
+        reports.push(compare(case, &parts, &curves, &predicted));
+    }
+    let report = HostReport {
+        schema: sim_core::report::SCHEMA,
+        command: job.command,
+        facts: kept.facts,
+        machine: settings.machine.name,
+        seeds,
+        summary: summary(&reports),
+        cases: reports,
+        not_checked: lacking::not_checked(),
+    };
+    let json = serde_json::to_string_pretty(&report)? + "\n";
+    super::write_files(&files, &json, &render::rows(&report))?;
+    for file in &pages {
+        output::write_file(file, render::page(&report).as_bytes())?;
+    }
+    if options.json { output::print(&json) } else { output::print(&render::text(&report, terminal)) }
+}
+
+fn is_page(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("html"))
+}
+
+/// What has to be typed for the same measurement.
+fn command(options: &HostArguments) -> String {
+    let mut words = vec![format!("ringscope validate host --machine {}", options.machine)];
+    if !options.only.is_empty() {
+        words.push(format!("--only {}", options.only.join(",")));
+    }
+    words.extend(options.quick.then(|| "--quick".to_owned()));
+    words.push(format!("--processes {}", processes(options)));
+    words.join(" ")
+}
+
+fn processes(options: &HostArguments) -> u32 {
+    if options.quick { options.processes.min(QUICK_PROCESSES) } else { options.processes }
+}
+
+fn read_kept(file: &Path, cases: &[Case]) -> Result<Kept> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("{}: can't be read", file.display()))?;
+    let kept: Kept = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not what `ringscope validate host --keep FILE.json` writes", file.display()))?;
+    if !cases.iter().any(|case| kept.cases.iter().any(|own| own.name == case.name)) {
+        bail!("{}: holds none of the cases that were asked for; measure them with --keep", file.display());
+    }
+    Ok(kept)
+}
+
+/// Starts the processes that measure: each case in turn, as often as there are processes, so that a slow minute strikes all cases.
+fn measure(options: &HostArguments, cases: &[Case], terminal: &Terminal) -> Result<Kept> {
+    let facts = Facts::read();
+    let plan = if options.quick { QUICK_PLAN } else { PLAN };
+    let mut kept: Vec<KeptCase> = cases.iter().map(|case| KeptCase { name: case.name.clone(), processes: Vec::new() }).collect();
+    for process in 1..=processes(options) {
+        if !terminal.quiet {
+            output::remark(&format!("measuring: process {process} of {} for each of {} cases", processes(options), cases.len()));
+        }
+        for case in &mut kept {
+            cancel::check()?;
+            case.processes.push(one_process(&case.name, plan)?);
+        }
+    }
+    Ok(Kept { facts, cases: kept })
+}
+
+/// This program again, for one case.
+fn one_process(case: &str, plan: Plan) -> Result<Vec<Measurement>> {
+    let program = std::env::current_exe().context("this program's own file can't be found")?;
+    let output = Command::new(program)
+        .args(["validate", "twin", case, "--visits", &plan.visits.to_string(), "--visit-us", &plan.visit_us.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("a process that measures can't be started")?;
+    if !output.status.success() {
+        bail!("case {case}: the process that measures it failed ({}); see above", output.status);
+    }
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("case {case}: the process that measures it wrote something else"))
+}
+
+/// One process of measurements: prints what it found.
+pub fn twin(options: &TwinArguments) -> Result<()> {
+    let case = case::find(&options.case)?;
+    let processors = allowed()?;
+    // the last one: interrupts go to the first ones on most hosts
+    let own = processors.last().copied().unwrap_or(0);
+    let beside = processors.into_iter().find(|processor| *processor != own);
+    let _pinned = Pinned::to(own)?;
+    let (variants, _) = variants(&case, beside)?;
+    let measured = twins::measure(variants, Plan { visits: options.visits.max(1), visit_us: options.visit_us.max(1) })?;
+    output::print(&(serde_json::to_string(&measured)? + "\n"))
+}

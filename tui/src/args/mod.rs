@@ -104,7 +104,7 @@ pub enum Command {
     /// Measure this host: write its machine description and what its kernel's calls cost
     #[command(after_long_help = help::CALIBRATE)]
     Calibrate(CalibrateArguments),
-    /// Predicted beside published, or beside measured on this host: how far off the model is
+    /// Predicted beside published, or beside measured: how far off the model is
     Validate {
         /// What to compare with.
         #[command(subcommand)]

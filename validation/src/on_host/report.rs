@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn verdicts_follow_tolerance_and_spread() {
         let steady = measured(&[0.99, 1.0, 1.01]);
-        assert_eq!(judge(&steady, 1.05, 5), Verdict::Within);
+        assert_eq!(judge(&steady, 1.049, 5), Verdict::Within);
         assert_eq!(judge(&steady, 0.94, 5), Verdict::Outside);
         assert_eq!(judge(&steady, 1.14, 15), Verdict::Within);
         assert_eq!(judge(&measured(&[0.9, 1.0, 1.1]), 1.0, 5), Verdict::Inconclusive);

@@ -382,3 +382,88 @@ impl Server<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn made(case: &str, series: &str, x: u32) -> Model {
+        let case = twins::case::find(case).unwrap();
+        model(&case, &Place::new(series, x)).unwrap()
+    }
+
+    fn steps(model: &Model) -> &[Step] {
+        &model.workload.classes[0].chains[0].steps
+    }
+
+    fn calls(model: &Model) -> Vec<&'static str> {
+        steps(model).iter().map(|step| step.call.name()).collect()
+    }
+
+    /// Data lines of a call's kernel work.
+    fn data(model: &Model, step: &Step) -> BTreeSet<Line> {
+        let ops = model.workload.blocks.ops(step.kernel);
+        ops.iter().filter(|op| matches!(op.kind, OpKind::Load | OpKind::Store)).map(|op| op.offset).collect()
+    }
+
+    #[test]
+    fn a_batch_of_reads_waits_for_the_one_before() {
+        let batched = made("read-loop-1000", "io_uring", 4);
+        let depends: Vec<&[u16]> = steps(&batched).iter().map(|step| &step.depends[..]).collect();
+        assert_eq!((depends.len(), batched.operations), (64, 64));
+        assert!(depends[..4].iter().all(|own| own.is_empty()));
+        assert_eq!(depends[6], [0, 1, 2, 3]);
+        assert_ne!(data(&batched, &steps(&batched)[0]), data(&batched, &steps(&batched)[1]), "each read has its own buffer");
+    }
+
+    #[test]
+    fn a_server_on_connections_waits_for_sixteen_at_a_time() {
+        let epoll = made("tcp", "epoll", 64);
+        assert_eq!(calls(&epoll).iter().filter(|call| **call == "epoll_wait").count(), 4);
+        assert_eq!(calls(&epoll)[..3], ["epoll_wait", "recvfrom", "sendto"]);
+        let work = |events| made("tcp", "part epoll_wait", events).workload;
+        let instructions = |workload: &Workload| {
+            let block = workload.classes[0].chains[0].steps[0].kernel;
+            workload.blocks.info(block).instructions
+        };
+        assert!(instructions(&work(16)) > 3 * instructions(&work(1)));
+        let (first, second) = (&steps(&epoll)[1], &steps(&epoll)[3]);
+        assert_ne!(data(&epoll, first), data(&epoll, second), "each connection has lines of its own");
+    }
+
+    #[test]
+    fn one_call_takes_the_messages_of_a_batch() {
+        let batched = made("udp", "recvmmsg/sendmmsg", 16);
+        assert_eq!(calls(&batched).len(), 8);
+        let one = made("udp", "recvfrom/sendto", 1);
+        let instructions =
+            |model: &Model| -> u32 { steps(model).iter().map(|step| model.workload.blocks.info(step.kernel).instructions).sum() };
+        let (together, apart) = (instructions(&batched), instructions(&one));
+        assert!(together < apart && together * 10 > apart * 8, "{together} {apart}");
+    }
+
+    #[test]
+    fn d37_registered_files_and_buffers_change_nothing() {
+        let of = |series: &str| made("read-loop-1000", series, 8);
+        let (plain, registered) = (of("io_uring"), of("io_uring, registered"));
+        assert_eq!((plain.workload, plain.way), (registered.workload, registered.way));
+    }
+
+    #[test]
+    fn d38_messages_that_wait_share_their_lines() {
+        let one = made("udp", "recvfrom/sendto", 1);
+        let receives: Vec<&Step> = steps(&one).iter().filter(|step| step.call.name() == "recvfrom").collect();
+        let (first, second) = (data(&one, receives[0]), data(&one, receives[1]));
+        assert!(first.intersection(&second).count() * 10 > first.len() * 8);
+    }
+
+    #[test]
+    fn d39_model_twins_hold_the_servers_phase_alone() {
+        for series in ["epoll", "io_uring", "io_uring, polled"] {
+            let calls = calls(&made("tcp", series, 4)).into_iter().collect::<BTreeSet<_>>();
+            assert!(calls.iter().all(|call| ["epoll_wait", "recvfrom", "sendto"].contains(call)), "{series}: {calls:?}");
+            assert_eq!(made("tcp", series, 4).operations, 4);
+        }
+    }
+}

@@ -12,6 +12,7 @@ use sim_core::ids::{Line, PAGE_LINES};
 use sim_core::layout::PageSize;
 use sim_core::workload::{Certainty, Chain, Note, Object, RequestClass, Step, Workload};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use traces::bundled;
 use traces::call_loop::{self, CallLoop};
 use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Store, Way, Work};
@@ -20,6 +21,18 @@ use twins::{Case, connections, datagrams, parts, read_loop};
 
 /// Recording of sockets, readiness and message batches.
 const SOCKETS: &str = "microbench-2";
+/// A bundled recording, distilled once: anchors and points ask for it hundreds of times.
+fn recording(name: &'static str) -> Result<&'static Workload, OnHostError> {
+    static CALLS: OnceLock<Workload> = OnceLock::new();
+    static OF_SOCKETS: OnceLock<Workload> = OnceLock::new();
+    let place = if name == SOCKETS { &OF_SOCKETS } else { &CALLS };
+    if let Some(distilled) = place.get() {
+        return Ok(distilled);
+    }
+    let distilled = bundled::load(name)?;
+    Ok(place.get_or_init(|| distilled))
+}
+
 /// Calls of a loop that a part is measured with.
 const LOOP_CALLS: u32 = 64;
 /// User instructions of one run of interrupted work, about: the chain of loads goes round several times.
@@ -53,9 +66,9 @@ const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant
 /// A recording that lacks a call: none as long as the bundled captures are whole.
 pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
     match (place.series.as_str(), &case.program) {
-        (parts::NULL_CALL, _) => sync_loop(CallLoop::null(LOOP_CALLS).load()?, LOOP_CALLS),
+        (parts::NULL_CALL, _) => sync_loop(CallLoop::null(LOOP_CALLS).of(recording(call_loop::RECORDING)?)?, LOOP_CALLS),
         (parts::RING_NOP, _) => {
-            let workload = CallLoop::null(place.x).load()?;
+            let workload = CallLoop::null(place.x).of(recording(call_loop::RECORDING)?)?;
             Ok(Model { workload, way: RING, cores: 1, operations: 1 })
         }
         (_, Program::ReadLoop(own)) => reads(own, place),
@@ -121,9 +134,9 @@ fn reads(case: &ReadLoop, place: &Place) -> Result<Model, OnHostError> {
     if place.series == parts::USER {
         return alone(case.work);
     }
-    let recording = call_loop::recording()?;
-    let recorded = call_loop::recorded_steps(&recording, number(read_loop::CALL), "read-loop")?;
-    let mut maker = Maker::new(&recording);
+    let recording = recording(call_loop::RECORDING)?;
+    let recorded = call_loop::recorded_steps(recording, number(read_loop::CALL), "read-loop")?;
+    let mut maker = Maker::new(recording);
     let (pages, buffers) =
         (maker.area(case.buffers * PAGE_LINES, PageSize::Large), maker.area(case.buffers * PAGE_LINES, PageSize::Small));
     let mut user = UserBlocks::new(case.work.shape, &mut maker.workload.layout);
@@ -149,9 +162,9 @@ fn reads(case: &ReadLoop, place: &Place) -> Result<Model, OnHostError> {
 
 /// User work without calls, but for one that ends a run.
 fn alone(work: Work) -> Result<Model, OnHostError> {
-    let recording = call_loop::recording()?;
-    let recorded = call_loop::recorded_steps(&recording, call_loop::null_call(), "user work")?;
-    let mut maker = Maker::new(&recording);
+    let recording = recording(call_loop::RECORDING)?;
+    let recorded = call_loop::recorded_steps(recording, call_loop::null_call(), "user work")?;
+    let mut maker = Maker::new(recording);
     let mut user = UserBlocks::new(work.shape, &mut maker.workload.layout);
     let intervals = intervals(work.instructions);
     let mut ops = Vec::new();
@@ -170,9 +183,9 @@ fn interruptions(case: &Interrupted, place: &Place) -> Result<Model, OnHostError
     if place.series == parts::USER {
         return alone(work);
     }
-    let recording = call_loop::recording()?;
-    let recorded = call_loop::recorded_steps(&recording, number(case.call.name()), "interrupted work")?;
-    let mut maker = Maker::new(&recording);
+    let recording = recording(call_loop::RECORDING)?;
+    let recorded = call_loop::recorded_steps(recording, number(case.call.name()), "interrupted work")?;
+    let mut maker = Maker::new(recording);
     let hot = place.series.starts_with(parts::PREFIX);
     let mut user = UserBlocks::new(case.shape, &mut maker.workload.layout);
     let count = if hot { LOOP_CALLS } else { intervals(place.x) };
@@ -237,9 +250,9 @@ fn by_events<'a>(recording: &Workload, waits: &[&'a Step]) -> BTreeMap<u32, &'a 
 
 /// A server of `count` requests that wait: on one socket, or on a connection each.
 fn messages(store: Store, count: u32, place: &Place, object: Object) -> Result<Model, OnHostError> {
-    let recording = bundled::load(SOCKETS)?;
-    let sockets = Sockets::of(&recording, object)?;
-    let mut maker = Maker::new(&recording);
+    let recording = recording(SOCKETS)?;
+    let sockets = Sockets::of(recording, object)?;
+    let mut maker = Maker::new(recording);
     let mut user = ServeBlocks::new(store, count, &mut maker.workload.layout);
     if place.series == parts::USER {
         return Ok(serve_alone(maker, &mut user, count, sockets.receives[0]));

@@ -338,7 +338,7 @@ mod tests {
         let whole = format!("{}b{}{}", "d".repeat(13), "s".repeat(7), ".".repeat(43));
         assert_eq!(letters(&page, 64), whole);
         assert_eq!(letters(&page, 200), whole);
-        assert_eq!(letters(&page, 13), "dddbss.......");
+        assert_eq!(letters(&page, 13), "ddbs.......");
         assert_eq!(letters(&page, 4), "dbs.");
     }
 }

@@ -179,10 +179,7 @@ fn nothing_differs_from_itself_and_settings_are_said() {
     let setting = diff["settings"].as_array().expect("a list").iter().find(|setting| setting["name"] == "connections");
     assert_eq!(setting.map(|setting| (setting["before"].clone(), setting["after"].clone())), Some((json!("4"), json!("8"))));
     let changes = diff["points"][0]["changes"].as_array().expect("a list");
-    assert!(
-        changes.iter().any(|change| change["metric"] == "latency_us.p50" && change["verdict"] == "beyond"),
-        "{changes:?}"
-    );
+    assert!(changes.iter().any(|change| change["metric"] == "latency_us.p50" && change["verdict"] == "beyond"), "{changes:?}");
     assert!(text(Path::new(&page)).contains("latency_us.p50"));
     assert!(text(Path::new(&csv)).starts_with("point,metric,before,after,relative,size,low,high,verdict\n"));
 }

@@ -44,11 +44,24 @@ pub struct Range {
     pub freedom: String,
 }
 
+/// The number that decides which word is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// What it is.
+    pub what: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+}
+
 /// The model's answer to one row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The value.
     pub value: Predicted,
+    /// What a word was read off, where one number decides it.
+    pub reading: Option<Reading>,
     /// Its range over an unpublished freedom, where there is one.
     pub range: Option<Range>,
     /// One sentence: what it was read from and what it rests on.
@@ -58,12 +71,12 @@ pub struct Outcome {
 impl Outcome {
     /// A number with its interval.
     pub fn number(value: Estimate, rests_on: impl Into<String>) -> Outcome {
-        Outcome { value: Predicted::Number(value), range: None, rests_on: rests_on.into() }
+        Outcome { value: Predicted::Number(value), reading: None, range: None, rests_on: rests_on.into() }
     }
 
     /// Several numbers that must all hold, each with the condition that it belongs to.
     pub fn each(values: Vec<(String, Estimate)>, rests_on: impl Into<String>) -> Outcome {
-        Outcome { value: Predicted::Each(values), range: None, rests_on: rests_on.into() }
+        Outcome { value: Predicted::Each(values), reading: None, range: None, rests_on: rests_on.into() }
     }
 
     /// A number that is exact given what was run: a point of a sweep.
@@ -73,7 +86,14 @@ impl Outcome {
 
     /// A word.
     pub fn word(value: impl Into<String>, rests_on: impl Into<String>) -> Outcome {
-        Outcome { value: Predicted::Word(value.into()), range: None, rests_on: rests_on.into() }
+        Outcome { value: Predicted::Word(value.into()), reading: None, range: None, rests_on: rests_on.into() }
+    }
+
+    /// With the number that decided the word.
+    #[must_use]
+    pub fn read_off(mut self, what: &'static str, value: f64, unit: &'static str) -> Outcome {
+        self.reading = Some(Reading { what, value, unit });
+        self
     }
 
     /// With the range over an unpublished freedom, spanned by these values and the prediction itself.

@@ -2,7 +2,7 @@
 
 use crate::conditions::Conditions;
 use crate::lab::{Lab, Store};
-use crate::outcome::Range;
+use crate::outcome::{Predicted, Range, Reading};
 use crate::papers::said;
 use crate::published::{Row, Use};
 use crate::verdict::{Said, Verdict};
@@ -123,6 +123,9 @@ pub struct Influence {
     pub variation: String,
     /// Prediction under the variation less the prediction without it, in the row's unit.
     pub moves: f64,
+    /// The word that a row which is answered with one gets, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub becomes: Option<String>,
 }
 
 /// What a prediction rests on.
@@ -130,14 +133,26 @@ pub struct Influence {
 pub struct RowSensitivity {
     /// The row.
     pub row: String,
-    /// Its unit.
+    /// Unit of the prediction.
     pub unit: String,
-    /// The prediction without a variation, one seed.
+    /// The prediction without a variation, one seed; of a row that is answered with a word the number that it was read off.
     pub prediction: f64,
+    /// The word, and what it was read off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<WordRead>,
     /// The three parameters that move it most, the strongest first.
     pub strongest: Vec<Influence>,
     /// What the prediction becomes over [`FREEDOMS`], varied one by one.
     pub range: Option<FreedomRange>,
+}
+
+/// A word, and the number that decides it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WordRead {
+    /// The word without a variation.
+    pub word: String,
+    /// What the number is.
+    pub read_off: String,
 }
 
 /// Ends of a prediction over what nobody published.
@@ -215,7 +230,7 @@ pub fn sensitivity(rows: &[Row], store: &Store, job: &Job) -> Result<Sensitivity
             conditions.settings.run.requests = conditions.settings.run.requests.min(REQUESTS);
             change(conditions);
         };
-        rows.iter().map(|row| number(&lab.with(&brief), row)).collect()
+        rows.iter().map(|row| said(&lab.with(&brief), row).into()).collect()
     };
     loop {
         let plain = answers(|_| {});
@@ -224,9 +239,9 @@ pub fn sensitivity(rows: &[Row], store: &Store, job: &Job) -> Result<Sensitivity
             FREEDOMS.iter().map(|freedom| freedom.variations.iter().map(|change| answers(*change)).collect()).collect();
         if !store.settle(job)? {
             let of = |index: usize| {
-                let at = |answers: &Answers| answers[index];
-                let free = free.iter().map(|ends| ends.iter().filter_map(at).collect());
-                row_sensitivity(rows[index], plain[index]?, varied.iter().map(at), free)
+                let at = |answers: &Answers| answers[index].clone();
+                let free = free.iter().map(|ends| ends.iter().filter_map(|end| at(end).number()).collect());
+                row_sensitivity(rows[index], &plain[index], varied.iter().map(at), free)
             };
             let rows = (0..rows.len()).filter_map(of).collect();
             return Ok(Sensitivity { version: env!("CARGO_PKG_VERSION").into(), rows });
@@ -235,31 +250,57 @@ pub fn sensitivity(rows: &[Row], store: &Store, job: &Job) -> Result<Sensitivity
 }
 
 /// What the model says to each row under one variation.
-type Answers = Vec<Option<f64>>;
+type Answers = Vec<Answer>;
 
-fn number(lab: &Lab, row: &Row) -> Option<f64> {
-    let said: Said = said(lab, row);
-    Verdict { row: row.clone(), said }.number().filter(|number| number.is_finite())
+/// What the model says to a row: a number, or a word with the number that it was read off.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Answer {
+    value: Option<f64>,
+    word: Option<String>,
+    reading: Option<Reading>,
+}
+
+impl Answer {
+    /// The number that a variation moves.
+    fn number(&self) -> Option<f64> {
+        self.value.or(self.reading.as_ref().map(|reading| reading.value)).filter(|number| number.is_finite())
+    }
+}
+
+impl From<Said> for Answer {
+    fn from(said: Said) -> Answer {
+        let Said::Outcome(outcome) = said else { return Answer::default() };
+        let word = match &outcome.value {
+            Predicted::Word(word) => Some(word.clone()),
+            _ => None,
+        };
+        Answer { value: outcome.value.number(), word, reading: outcome.reading }
+    }
 }
 
 fn row_sensitivity(
     row: &Row,
-    prediction: f64,
-    varied: impl Iterator<Item = Option<f64>>,
+    plain: &Answer,
+    varied: impl Iterator<Item = Answer>,
     free: impl Iterator<Item = Vec<f64>>,
 ) -> Option<RowSensitivity> {
-    let influence = |(parameter, value): (&Parameter, Option<f64>)| {
+    let prediction = plain.number()?;
+    let influence = |(parameter, answer): (&Parameter, Answer)| {
         Some(Influence {
             parameter: parameter.name.into(),
             variation: parameter.variation.into(),
-            moves: rounded(value? - prediction),
+            moves: rounded(answer.number()? - prediction),
+            becomes: answer.word.filter(|word| plain.word.as_ref() != Some(word)),
         })
     };
     let mut strongest: Vec<Influence> = PARAMETERS.iter().zip(varied).filter_map(influence).collect();
     strongest.sort_by(|left, right| right.moves.abs().total_cmp(&left.moves.abs()));
     strongest.truncate(NAMED);
     let range = freedom_range(prediction, free);
-    Some(RowSensitivity { row: row.id.clone(), unit: row.unit.clone(), prediction: rounded(prediction), strongest, range })
+    let word = plain.word.as_ref().zip(plain.reading.as_ref());
+    let word = word.map(|(word, reading)| WordRead { word: word.clone(), read_off: reading.what.into() });
+    let unit = plain.reading.as_ref().map_or(row.unit.as_str(), |reading| reading.unit);
+    Some(RowSensitivity { row: row.id.clone(), unit: unit.into(), prediction: rounded(prediction), word, strongest, range })
 }
 
 /// `free` holds the answers under each freedom's variations.
@@ -312,13 +353,29 @@ mod tests {
         assert_eq!(missing.map(|row| row.id.as_str()).collect::<Vec<_>>(), sweeps);
     }
 
+    fn answer(value: Option<f64>) -> Answer {
+        Answer { value, ..Answer::default() }
+    }
+
+    #[test]
+    fn words_are_followed_by_the_number_that_decides_them() {
+        let row = crate::published::rows().unwrap().into_iter().find(|row| row.id == "A11").unwrap();
+        let said = |word: &str, percent: f64| Answer::from(Said::Outcome(Outcome::word(word, "").read_off("change", percent, "%")));
+        let varied = [said("lower", -1.0), said("not lower", 6.0)].into_iter();
+        let found = row_sensitivity(&row, &said("not lower", 4.0), varied, [].into_iter()).unwrap();
+        assert_eq!((found.prediction, found.unit.as_str(), found.word.unwrap().read_off.as_str()), (4.0, "%", "change"));
+        let moves: Vec<_> = found.strongest.iter().map(|one| (one.moves, one.becomes.as_deref())).collect();
+        assert_eq!(moves, [(-5.0, Some("lower")), (2.0, None)]);
+        assert_eq!(Answer::from(Said::Outcome(Outcome::word("never", ""))).number(), None);
+    }
+
     #[test]
     fn the_strongest_come_first() {
         let row = crate::published::rows().unwrap().into_iter().find(|row| row.id == "A13").unwrap();
         let varied =
-            (0..PARAMETERS.len()).map(|index| (index != 0).then(|| 50.0 + index as f64 * if index % 2 == 0 { 1.0 } else { -1.0 }));
+            (0..PARAMETERS.len()).map(|index| answer((index != 0).then(|| 50.0 + index as f64 * if index % 2 == 0 { 1.0 } else { -1.0 })));
         let free = [vec![49.0, 60.0], vec![47.0], Vec::new(), Vec::new()];
-        let found = row_sensitivity(&row, 50.0, varied, free.into_iter()).unwrap();
+        let found = row_sensitivity(&row, &answer(Some(50.0)), varied, free.into_iter()).unwrap();
         let moves: Vec<f64> = found.strongest.iter().map(|one| one.moves.abs()).collect();
         let last = PARAMETERS.len() as f64;
         assert_eq!(moves, [last - 1.0, last - 2.0, last - 3.0]);

@@ -1,7 +1,6 @@
 //! A validation as one self-contained page: the summary, each figure with its rows, and the whole table.
 
 use crate::commands::Report;
-use crate::numbers;
 use crate::render::{figure, html, validation as text};
 use anyhow::Result;
 use maud::{Markup, PreEscaped, html};
@@ -113,8 +112,8 @@ fn sensitivity(report: &Report) -> Markup {
                             @for (index, influence) in row.strongest.iter().enumerate() {
                                 tr {
                                     td { @if index == 0 { (row.row) } }
-                                    td class="number" { @if index == 0 { (numbers::short(row.prediction)) " " (row.unit) } }
-                                    td class="number" { (if influence.moves > 0.0 { "+" } else { "" }) (numbers::short(influence.moves)) }
+                                    td class="number" { @if index == 0 { (text::sensitive(row)) } }
+                                    td class="number" { (text::moved(influence)) }
                                     td { (influence.parameter) }
                                     td { (influence.variation) }
                                 }

@@ -11,7 +11,7 @@ use sim_core::report::SCHEMA;
 use validation::outcome::Predicted;
 use validation::published::{Row, SignedError, Use, Value};
 use validation::registry::{Answer, answer};
-use validation::sensitivity::Sensitivity;
+use validation::sensitivity::{Influence, RowSensitivity, Sensitivity};
 use validation::verdict::{RankCorrelation, Said, Verdict};
 
 /// What a row is about, in one phrase.
@@ -310,17 +310,32 @@ pub fn sensitivity(found: &Sensitivity, terminal: &Terminal) -> String {
     for row in &found.rows {
         for (index, influence) in row.strongest.iter().enumerate() {
             let first = |text: String| if index == 0 { text } else { String::new() };
-            let sign = if influence.moves > 0.0 { "+" } else { "" };
             table.row([
                 first(row.row.clone()),
-                first(format!("{} {}", numbers::short(row.prediction), row.unit)),
-                format!("{sign}{}", numbers::short(influence.moves)),
+                first(sensitive(row)),
+                moved(influence),
                 influence.parameter.clone(),
                 influence.variation.clone(),
             ]);
         }
     }
     table.render(terminal)
+}
+
+/// The prediction that is varied; of a word also the number that it was read off.
+pub fn sensitive(row: &RowSensitivity) -> String {
+    let number = format!("{} {}", numbers::short(row.prediction), row.unit);
+    match &row.word {
+        Some(read) => format!("{} ({}: {number})", read.word, read.read_off),
+        None => number,
+    }
+}
+
+/// How far a parameter moves a prediction, and the word that comes of it when that is another one.
+pub fn moved(influence: &Influence) -> String {
+    let sign = if influence.moves > 0.0 { "+" } else { "" };
+    let becomes = influence.becomes.as_ref().map_or(String::new(), |word| format!(" (becomes: {word})"));
+    format!("{sign}{}{becomes}", numbers::short(influence.moves))
 }
 
 /// The same for CSV.
@@ -334,6 +349,8 @@ pub fn sensitivity_rows(found: &Sensitivity) -> Vec<Vec<(String, String)>> {
             ("parameter", influence.parameter.clone()),
             ("variation", influence.variation.clone()),
             ("moves", influence.moves.to_string()),
+            ("word", row.word.as_ref().map_or(String::new(), |read| read.word.clone())),
+            ("becomes", influence.becomes.clone().unwrap_or_default()),
         ];
         fields.map(|(name, value)| (name.to_owned(), value)).to_vec()
     })

@@ -77,7 +77,11 @@ pub fn counters(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
         "A11" => {
             let changes = [change(&one, Mode::Kernel).mean, change(&four, Mode::Kernel).mean];
             let word = if changes.iter().all(|change| *change < 0.0) { "lower" } else { "not lower" };
-            Ok(Outcome::word(word, format!("{:+.1} % on 1 core, {:+.1} % on 4", changes[0], changes[1])))
+            Ok(Outcome::word(word, format!("{:+.1} % on 1 core, {:+.1} % on 4", changes[0], changes[1])).read_off(
+                "the larger change of kernel CPI",
+                changes[0].max(changes[1]),
+                "%",
+            ))
         }
         _ => Ok(largest_source(&one, &four)),
     }
@@ -110,7 +114,11 @@ fn largest_source(one: &Point, four: &Point) -> Outcome {
     let mut sources: Vec<(&str, f64)> = SOURCES.iter().map(|(name, causes)| (*name, saved(causes))).collect();
     sources.sort_by(|left, right| right.1.total_cmp(&left.1));
     let list: Vec<String> = sources.iter().map(|(name, cycles)| format!("{name} {cycles:+.0}")).collect();
-    Outcome::word(sources[0].0, format!("stall cycles saved per request, 1 and 4 cores together: {}", list.join(", ")))
+    Outcome::word(sources[0].0, format!("stall cycles saved per request, 1 and 4 cores together: {}", list.join(", "))).read_off(
+        "the largest saving less the next",
+        sources[0].1 - sources[1].1,
+        "stall cycles a request",
+    )
 }
 
 /// A35: the paper's own wording is that one user thread made enough kernel work for all cores.
@@ -125,5 +133,6 @@ pub fn one_thread(lab: &Lab, _row: &Row) -> Result<Outcome, Stop> {
     Ok(Outcome::word(
         word,
         format!("yes means each core busy {:.0} % of the time or more; they are {}", BUSY * 100.0, shares.join(", ")),
-    ))
+    )
+    .read_off("time that the least busy core is busy", busy.iter().copied().fold(1.0, f64::min) * 100.0, "%"))
 }

@@ -83,5 +83,6 @@ fn second_core(lab: &Lab, row: &Row) -> Result<Outcome, Stop> {
     Ok(Outcome::word(
         word,
         format!("mean latency on two cores against one: {:+.1} %; yes means at least {VISIBLE_PERCENT} % less", change.mean),
-    ))
+    )
+    .read_off("mean latency on two cores against one", change.mean, "%"))
 }

@@ -44,6 +44,24 @@ pub struct NetworkSpec {
     pub accept_backlog: usize,
     /// One receive queue a core (true) or one for the machine, on core 0.
     pub receive_side_scaling: bool,
+    /// When received packets are left to a thread.
+    #[serde(default)]
+    pub softirq: SoftirqSpec,
+}
+
+/// How long a softirq handles packets at the end of an interrupt before it leaves the rest to the core's `ksoftirqd`, which shares the
+/// core with the program as any other task. Without it (`passes: 0`, the default) interrupts go before everything else for ever.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoftirqSpec {
+    /// Packets of a pass (`net.core.netdev_budget`).
+    pub pass_packets: usize,
+    /// Time of a pass, microseconds (`net.core.netdev_budget_usecs`).
+    pub pass_us: u64,
+    /// Passes at the end of an interrupt (`MAX_SOFTIRQ_RESTART`); 0: packets are never left to a thread.
+    pub passes: u32,
+    /// No further pass begins after this time, microseconds (`MAX_SOFTIRQ_TIME`), nor when a task waits for the core; 0: neither counts.
+    pub interrupt_us: u64,
 }
 
 /// How much work the kernel's calls make, compared with the recorded kernel of a workload's blocks.
@@ -168,6 +186,10 @@ impl Kernel {
         }
         if self.network.poll_budget_packets == 0 {
             return field("network.poll_budget_packets", "must be at least 1");
+        }
+        let softirq = &self.network.softirq;
+        if softirq.passes > 0 && (softirq.pass_packets == 0 || softirq.pass_us == 0) {
+            return field("network.softirq", "passes of at least 1 packet and 1 microsecond, or passes 0");
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ pub const DEFERRED_WORK_RUNS: &str = "deferred work runs";
 pub const HERD_WAKE_UPS: &str = "herd wake-ups";
 /// Occurrence: a task that rests in the kernel handed the processor directly to another one.
 pub const HAND_OVERS: &str = "hand-overs without the scheduler";
+/// Occurrence: a softirq had handled so much that its thread took the rest over.
+pub const SOFTIRQS_LEFT_TO_THREAD: &str = "softirqs left to ksoftirqd";
 /// Different remarks that are kept.
 pub const MOST_REMARKS: usize = 8;
 

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 pub enum TaskKind {
     /// The idle task of a core.
     Idle,
+    /// The thread that handles packets which a core's softirq left.
+    Softirq,
     /// A thread of the program or of the mechanism: the driver says what it does.
     Program,
     /// The recorded client.
@@ -102,6 +104,21 @@ pub enum FrameStep {
     SwitchTo(TaskId),
 }
 
+/// How far a softirq has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoftirqProgress {
+    /// When it began.
+    pub since: Cycles,
+    /// Passes begun.
+    pub passes: u32,
+    /// When the current pass began.
+    pub pass_since: Cycles,
+    /// Packets of the current pass.
+    pub pass_packets: usize,
+    /// Packets since the driver's last poll.
+    pub polled_packets: usize,
+}
+
 /// One core.
 #[derive(Debug)]
 pub struct Core {
@@ -123,8 +140,8 @@ pub struct Core {
     pub least_vruntime: Cycles,
     /// An idle core that was woken executes nothing before this time (idle exit).
     pub awake_at: Option<Cycles>,
-    /// Packets handled in the current softirq.
-    pub polled_packets: usize,
+    /// How far its softirq has come.
+    pub softirq: SoftirqProgress,
     /// Virtual runtime is charged from here.
     pub charged_until: Cycles,
     /// A task that rests and is on the processor while nothing runs here, waiting for work in a loop: going idle means that it goes on.
@@ -144,7 +161,7 @@ impl Core {
             reschedule: false,
             least_vruntime: 0,
             awake_at: None,
-            polled_packets: 0,
+            softirq: SoftirqProgress::default(),
             charged_until: 0,
             spins: None,
         }

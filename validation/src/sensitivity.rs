@@ -372,8 +372,8 @@ mod tests {
     #[test]
     fn the_strongest_come_first() {
         let row = crate::published::rows().unwrap().into_iter().find(|row| row.id == "A13").unwrap();
-        let varied =
-            (0..PARAMETERS.len()).map(|index| answer((index != 0).then(|| 50.0 + index as f64 * if index % 2 == 0 { 1.0 } else { -1.0 })));
+        let varied = (0..PARAMETERS.len())
+            .map(|index| answer((index != 0).then(|| 50.0 + index as f64 * if index % 2 == 0 { 1.0 } else { -1.0 })));
         let free = [vec![49.0, 60.0], vec![47.0], Vec::new(), Vec::new()];
         let found = row_sensitivity(&row, &answer(Some(50.0)), varied, free.into_iter()).unwrap();
         let moves: Vec<f64> = found.strongest.iter().map(|one| one.moves.abs()).collect();

@@ -71,11 +71,6 @@ const DEVIATIONS: &[Deviation] = &[
         touches: |case| case.label == "elevated-shortcut:int3",
     },
     Deviation {
-        number: "D15", lowers: true,
-        text: "softirq work is never handed to a thread: under overload the service in the kernel starves the program",
-        touches: |case| case.is("in-kernel-dsl"),
-    },
-    Deviation {
         number: "D17", lowers: true,
         text: "recvmmsg and sendmmsg are put together from single calls, not recorded",
         touches: |case| case.label == "batched-script:message-batch",

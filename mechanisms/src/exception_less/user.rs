@@ -112,7 +112,7 @@ impl ExceptionLess {
         }
         for thread in &self.threads {
             system.push(user, Action::Instructions(context, self.settings.register_thread_instructions));
-            let stack = system.bases.kernel_stack(thread.task.0);
+            let stack = system.bases.kernel_stack(system.instance_of(thread.task));
             system.push(user, Action::Touch(context, stack, OpKind::Store));
         }
         system.push(user, Action::Cross(CrossingKind::SystemCallExit));

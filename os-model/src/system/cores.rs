@@ -67,12 +67,11 @@ impl System<'_> {
     fn open_interrupt(&mut self, core: CoreId) {
         let entry = &mut self.cores[core.index()];
         entry.interrupt_pending = false;
-        entry.polled_packets = 0;
+        self.begin_softirq(core);
         let from = self.mode_of_current(core);
         let entry_block = self.pick_kernel(|kernel| &kernel.interrupt_entry);
-        let poll_block = self.pick_kernel(|kernel| &kernel.poll);
+        let poll = self.driver_poll();
         let hard = self.whole(entry_block, Context::kernel(Agent::INTERRUPT), Slot::NONE);
-        let poll = self.whole(poll_block, Context::kernel(Agent::SOFTIRQ), Slot::NONE);
         let frame = &mut self.cores[core.index()].frame;
         frame.push_back(FrameStep::Do(Action::Cross(CrossingKind::InterruptEntry { from })));
         frame.push_back(FrameStep::Do(hard));
@@ -196,8 +195,8 @@ impl System<'_> {
             let context = Context::mechanism(Mode::Kernel);
             let mut steps = vec![Action::Instructions(context, hand_over.instructions)];
             for (task, kind) in [(from.0, OpKind::Store), (to.0, OpKind::Load)] {
-                steps.push(Action::Touch(context, self.bases.kernel_stack(task), kind));
-                steps.push(Action::Touch(context, self.bases.kernel_task(task), kind));
+                steps.push(Action::Touch(context, self.bases.kernel_stack(self.instance_of(TaskId(task))), kind));
+                steps.push(Action::Touch(context, self.bases.kernel_task(self.instance_of(TaskId(task))), kind));
             }
             steps.push(Action::Touch(context, self.bases.per_cpu(u32::from(core.0)), OpKind::Store));
             self.cores[core.index()].frame.extend(steps.into_iter().map(FrameStep::Do));
@@ -328,6 +327,7 @@ impl System<'_> {
     fn refill(&mut self, driver: &mut dyn Driver, task: TaskId) -> Next {
         match self.tasks[task.index()].kind {
             TaskKind::Client => self.client_next(task),
+            TaskKind::Softirq => self.softirq_thread_next(task),
             _ => driver.next(self, task),
         }
     }

@@ -7,6 +7,7 @@ mod cores;
 mod recording;
 mod requests;
 mod sessions;
+mod softirq;
 mod wire;
 
 pub use sessions::{REFUSED_CONNECTIONS, REFUSED_SEGMENTS};
@@ -26,7 +27,7 @@ use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use sim_core::block::BlockId;
 use sim_core::event_queue::EventQueue;
-use sim_core::ids::{ConnectionId, CoreId, Cycles, TaskId};
+use sim_core::ids::{ConnectionId, CoreId, Cycles, Mode, TaskId};
 use sim_core::layout::Layout;
 use sim_core::seed::SeedTree;
 use sim_core::workload::Workload;
@@ -123,7 +124,7 @@ pub struct System<'a> {
     pub bases: Bases,
     /// Cores.
     pub cores: Vec<Core>,
-    /// Tasks; the first are the cores' idle tasks.
+    /// Tasks; the first are the cores' idle tasks, then their softirq threads.
     pub tasks: Vec<Task>,
     /// Connections.
     pub connections: Vec<Connection>,
@@ -222,7 +223,9 @@ impl<'a> System<'a> {
         };
         let bases = Bases::new(workload, &instances, &mut layout);
         let cpu = Cpu::new(machine, size.cores as usize, &layout, options, seeds.child("frames").value())?;
-        let tasks = (0..size.cores).map(|core| Task::new(TaskKind::Idle, CoreId(core as u16), 0, 0)).collect();
+        let of_cores = |kind| (0..size.cores).map(move |core| Task::new(kind, CoreId(core as u16), 0, 0));
+        let threads = of_cores(TaskKind::Softirq).map(|task| Task { level: Mode::Kernel, preemptible: false, ..task });
+        let tasks = of_cores(TaskKind::Idle).chain(threads).collect();
         let tick_cycles = u64::from(machine.frequency_mhz) * 1_000_000 / kernel.scheduler.tick_hz;
         // ticks of the cores are spread over the period, as the kernel's skew_tick does
         let first_tick = |core: u32| tick_cycles + tick_cycles * u64::from(core) / u64::from(size.cores);
@@ -441,13 +444,20 @@ impl<'a> System<'a> {
         }
     }
 
+    /// The instance of the kernel's task-bound lines (task description, kernel stack) that a task has. A core's softirq thread shares
+    /// those of its idle task: few lines, and instances of its own, for a thread that most runs never wake, would move those of all others.
+    pub fn instance_of(&self, task: TaskId) -> u32 {
+        let cores = self.cores.len() as u32;
+        if task.0 < 2 * cores { task.0 % cores } else { task.0 - cores }
+    }
+
     /// Who executes an action of `task` on `core` for `slot`.
     pub fn who(&self, core: CoreId, task: TaskId, slot: Slot) -> Who {
         let request = &self.requests[slot.index()];
         let task_ref = &self.tasks[task.index()];
         Who {
             core: u32::from(core.0),
-            task: task.0,
+            task: self.instance_of(task),
             thread: task_ref.thread,
             process: if task_ref.process == u32::MAX { 0 } else { task_ref.process },
             // connection 0 of the region belongs to work without a request

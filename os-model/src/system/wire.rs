@@ -7,9 +7,7 @@ use crate::clients::{Arrival, ClientKind};
 use crate::connection::ConnectionState;
 use crate::network::{PACKET_PAYLOAD_BYTES, Packet};
 use crate::task::FrameStep;
-use cpu_model::CrossingKind;
 use rand::RngExt;
-use sim_core::block::BlockId;
 use sim_core::context::{Agent, Context};
 use sim_core::ids::{ConnectionId, CoreId, Cycles, TaskId};
 use sim_core::stack::Component;
@@ -74,60 +72,6 @@ impl System<'_> {
         if was_quiet {
             self.wake_core(core, at, None);
         }
-    }
-
-    /// The softirq takes the next packet, or ends.
-    pub(super) fn poll(&mut self, core: CoreId) {
-        let budget = self.kernel.network.poll_budget_packets;
-        if self.cores[core.index()].polled_packets >= budget {
-            // the budget is used up: the softirq runs again, as net_rx_action raises it anew
-            self.cores[core.index()].polled_packets = 0;
-            let block = self.pick_kernel(|kernel| &kernel.poll);
-            let action = self.whole(block, Context::kernel(Agent::SOFTIRQ), Slot::NONE);
-            self.cores[core.index()].frame.push_back(FrameStep::Do(action));
-        }
-        match self.queues[core.index()].ring.pop_front() {
-            Some(packet) => self.receive_packet(core, packet),
-            None => self.end_softirq(core),
-        }
-    }
-
-    fn receive_packet(&mut self, core: CoreId, packet: Packet) {
-        self.cores[core.index()].polled_packets += 1;
-        let driver_block = self.pick_kernel(|kernel| &kernel.driver_receive);
-        let protocol = self.pick_receive(packet.kind);
-        let context = Context::kernel(Agent::SOFTIRQ);
-        let driver_action = self.whole(driver_block, context, packet.slot);
-        let protocol_action = self.whole(protocol, context, packet.slot);
-        let frame = &mut self.cores[core.index()].frame;
-        frame.push_back(FrameStep::Do(driver_action));
-        frame.push_back(FrameStep::Do(protocol_action));
-        frame.push_back(FrameStep::Do(Action::Effect(Effect::Deliver(packet))));
-        frame.push_back(FrameStep::Poll);
-        self.stats.packets_received += 1;
-    }
-
-    /// A recorded receive stretch of the packet's kind; of data if the kind was not recorded.
-    pub(crate) fn pick_receive(&mut self, kind: PacketKind) -> BlockId {
-        let workload = self.workload;
-        let of = |wanted: PacketKind| -> Vec<BlockId> {
-            workload.kernel.receive.iter().filter(|entry| entry.0 == wanted).map(|entry| entry.1).collect()
-        };
-        let mut blocks = of(kind);
-        if blocks.is_empty() {
-            blocks = of(PacketKind::Data);
-        }
-        self.pick(&blocks)
-    }
-
-    fn end_softirq(&mut self, core: CoreId) {
-        self.queues[core.index()].polling = false;
-        let block = self.pick_kernel(|kernel| &kernel.interrupt_exit);
-        let action = self.whole(block, Context::kernel(Agent::INTERRUPT), Slot::NONE);
-        let to = self.mode_of_current(core);
-        let frame = &mut self.cores[core.index()].frame;
-        frame.push_back(FrameStep::Do(action));
-        frame.push_back(FrameStep::Do(Action::Cross(CrossingKind::InterruptExit { to })));
     }
 
     /// A packet went through the server's protocol code.

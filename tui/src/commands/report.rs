@@ -31,7 +31,9 @@ pub fn report(options: &ReportArguments, terminal: &Terminal) -> Result<()> {
         output::print(&render::text(&results, terminal))
     } else {
         if !terminal.quiet {
-            output::remark(&format!("{} points of {} files", results.points.len(), options.files.len()));
+            let files = options.files.len();
+            let noun = if files == 1 { "file" } else { "files" };
+            output::remark(&format!("{} points of {files} {noun}", results.points.len()));
         }
         Ok(())
     }

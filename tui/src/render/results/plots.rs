@@ -46,7 +46,10 @@ pub enum Cell {
 
 /// A quantity that is drawn as curves.
 struct Quantity {
+    /// In names of files.
     name: &'static str,
+    /// On axes.
+    axis: &'static str,
     title: &'static str,
     unit: &'static str,
     /// In doublings: for what spans decades.
@@ -56,6 +59,7 @@ struct Quantity {
 
 const THROUGHPUT: Quantity = Quantity {
     name: "throughput",
+    axis: "throughput",
     title: "Throughput",
     unit: "requests/s",
     doublings: false,
@@ -63,6 +67,7 @@ const THROUGHPUT: Quantity = Quantity {
 };
 const SPEEDUP: Quantity = Quantity {
     name: "speed-up",
+    axis: "speed-up",
     title: "Speed-up over sync",
     unit: "times",
     doublings: false,
@@ -71,6 +76,7 @@ const SPEEDUP: Quantity = Quantity {
 const LATENCIES: [Quantity; 2] = [
     Quantity {
         name: "latency-p50",
+        axis: "median latency",
         title: "Median latency",
         unit: "us",
         doublings: true,
@@ -78,6 +84,7 @@ const LATENCIES: [Quantity; 2] = [
     },
     Quantity {
         name: "latency-p99",
+        axis: "latency, 99th percentile",
         title: "Latency, 99th percentile",
         unit: "us",
         doublings: true,
@@ -174,7 +181,7 @@ fn curves(view: &View, quantity: &Quantity) -> Result<Vec<Plot>> {
 }
 
 fn panel(view: &View, facet: &Facet, quantity: &Quantity) -> Panel {
-    let label = format!("{}, {}", quantity.name, quantity.unit);
+    let label = format!("{}, {}", quantity.axis, quantity.unit);
     let y = if quantity.doublings { Axis::doublings(&label) } else { Axis::linear(&label) };
     let (x, curves) = (horizontal(view, facet), by_mechanism(view, facet, quantity));
     Panel { title: titled(quantity.title, &facet.name), x, y, curves, marks: Vec::new() }
@@ -198,8 +205,8 @@ fn bar_of(name: &str, value: &Estimate) -> Option<Bar> {
 fn bars_of(quantity: &Quantity, place: &str, bars: Vec<Bar>) -> Bars {
     Bars {
         title: titled(quantity.title, place),
-        label: format!("{}, {}", quantity.name, quantity.unit),
-        parts: vec![part(quantity.name, BLUE, Hatch::Plain)],
+        label: format!("{}, {}", quantity.axis, quantity.unit),
+        parts: vec![part(quantity.axis, BLUE, Hatch::Plain)],
         bars,
     }
 }

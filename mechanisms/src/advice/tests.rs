@@ -320,3 +320,16 @@ fn advice_survives_json() {
     assert_eq!(serde_json::to_string(&back).unwrap(), text);
     assert!(text.contains("\"decision\":\"move\"") && text.contains("\"kind\":\"advice\""), "{text}");
 }
+
+/// A recording of calls alone and no published measurement beside it are two doubts; the interval is a third where it is wide beside
+/// what is gained, and then a narrower way with fewer doubts goes first.
+#[test]
+fn an_interval_is_a_doubt_beside_what_is_gained() {
+    let subject = Subject { source_format: "strace".into(), ..subject() };
+    let chosen_of = |mean, half| {
+        let reports = vec![report("exception-less", 1.27, 0.02), report("exception-less:io-uring", mean, half)];
+        chosen(&evidence(reports).at_load, &subject).unwrap().label()
+    };
+    assert_eq!(chosen_of(1.37, 0.03), "exception-less:io-uring");
+    assert_eq!(chosen_of(1.40, 0.08), "exception-less");
+}

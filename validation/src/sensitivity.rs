@@ -140,7 +140,7 @@ pub struct RowSensitivity {
     /// The word, and what it was read off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub word: Option<WordRead>,
-    /// The three parameters that move it most, the strongest first.
+    /// The three parameters that move it most, the strongest first; fewer where not so many move it.
     pub strongest: Vec<Influence>,
     /// What the prediction becomes over [`FREEDOMS`], varied one by one.
     pub range: Option<FreedomRange>,
@@ -294,6 +294,7 @@ fn row_sensitivity(
         })
     };
     let mut strongest: Vec<Influence> = PARAMETERS.iter().zip(varied).filter_map(influence).collect();
+    strongest.retain(|influence| influence.moves != 0.0);
     strongest.sort_by(|left, right| right.moves.abs().total_cmp(&left.moves.abs()));
     strongest.truncate(NAMED);
     let range = freedom_range(prediction, free);
@@ -345,12 +346,11 @@ mod tests {
     }
 
     #[test]
-    fn d34_rows_over_whole_sweeps_have_no_sensitivities() {
+    fn d34_two_rows_over_whole_sweeps_have_no_sensitivities() {
         let committed = Sensitivity::committed().unwrap();
         let predictions = crate::published::rows_for(&[Use::Prediction]).unwrap();
         let missing = predictions.iter().filter(|row| committed.of(&row.id).is_none());
-        let sweeps = ["A06", "A07", "A11", "A12", "A14", "A15", "A19-sync", "A19-xl", "A35"];
-        assert_eq!(missing.map(|row| row.id.as_str()).collect::<Vec<_>>(), sweeps);
+        assert_eq!(missing.map(|row| row.id.as_str()).collect::<Vec<_>>(), ["A06", "A07"]);
     }
 
     fn answer(value: Option<f64>) -> Answer {

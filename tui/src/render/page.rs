@@ -109,6 +109,9 @@ fn sensitivity(report: &Report) -> Markup {
                     thead { tr { @for header in ["row", "prediction", "moved by", "parameter", "varied"] { th { (header) } } } }
                     tbody {
                         @for row in rows {
+                            @if row.strongest.is_empty() {
+                                tr { td { (row.row) } td class="number" { (text::sensitive(row)) } td class="number" { "0" } td { (text::UNMOVED) } td {} }
+                            }
                             @for (index, influence) in row.strongest.iter().enumerate() {
                                 tr {
                                     td { @if index == 0 { (row.row) } }

@@ -308,6 +308,9 @@ pub fn rows(report: &Report) -> Vec<Vec<(String, String)>> {
 pub fn sensitivity(found: &Sensitivity, terminal: &Terminal) -> String {
     let mut table = Table::new(["row", "prediction", "moved by", "parameter", "varied"], &[false, true, true, false, false]);
     for row in &found.rows {
+        if row.strongest.is_empty() {
+            table.row([row.row.clone(), sensitive(row), "0".into(), UNMOVED.into(), String::new()]);
+        }
         for (index, influence) in row.strongest.iter().enumerate() {
             let first = |text: String| if index == 0 { text } else { String::new() };
             table.row([
@@ -321,6 +324,9 @@ pub fn sensitivity(found: &Sensitivity, terminal: &Terminal) -> String {
     }
     table.render(terminal)
 }
+
+/// What stands where parameters that move a prediction would.
+pub const UNMOVED: &str = "none of the parameters";
 
 /// The prediction that is varied; of a word also the number that it was read off.
 pub fn sensitive(row: &RowSensitivity) -> String {

@@ -170,7 +170,8 @@ fn command(plan: &Plan, request: &Request, options: &SweepArguments) -> String {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut experiment = request.experiment.clone();
-    experiment.set.retain(|assignment| assignment != ALWAYS_SET || options.experiment.set.contains(assignment));
+    let mut given = options.experiment.set.iter().any(|assignment| assignment == ALWAYS_SET);
+    experiment.set.retain(|assignment| assignment != ALWAYS_SET || std::mem::take(&mut given));
     canonical_command(&words, &experiment, plan.project_file.as_deref())
 }
 

@@ -94,8 +94,9 @@ pub(super) fn confidence(subject: &Subject, base: &RunReport, candidate: &Candid
     let case = Case { subject, label: &candidate.mechanism, cores: base.cores, mitigated: subject.mitigated };
     let mut reasons = vec![ground(&candidate.mechanism)];
     reasons.extend(rewrite(&candidate.mechanism));
-    reasons.extend(recording(subject));
-    reasons.extend(synthetic(base.synthetic_cycle_share));
+    let estimated = synthetic(base.synthetic_cycle_share);
+    reasons.extend(recording(subject, estimated.is_none()));
+    reasons.extend(estimated);
     reasons.extend(interval(candidate));
     let known = DEVIATIONS.iter().filter(|deviation| (deviation.touches)(&case));
     reasons.extend(known.map(|deviation| Reason {
@@ -134,9 +135,10 @@ fn rewrite(label: &str) -> Option<Reason> {
     port::of(label).rewrites.then(|| lowering(text.into()))
 }
 
-fn recording(subject: &Subject) -> Option<Reason> {
+/// What the workload was made of. `whole`: next to nothing of it is estimated.
+fn recording(subject: &Subject, whole: bool) -> Option<Reason> {
     match subject.source_format.as_str() {
-        "capture" => Some(plain("every line of user and kernel work is recorded".into())),
+        "capture" if whole => Some(plain("every line of user and kernel work is recorded".into())),
         "strace" | "ftrace" => Some(lowering(format!(
             "the {} log names calls and times only: kernel lines are those of a similar recording, user lines are made up to fit the time",
             subject.source_format

@@ -244,6 +244,20 @@ fn several_doubts_together_leave_nothing_to_decide_on() {
     assert!(advice.verdict.headline.contains("too thin"), "{}", advice.verdict.headline);
 }
 
+#[test]
+fn what_is_partly_estimated_is_not_called_recorded() {
+    let of = |share: f64| {
+        let mut made = evidence(vec![report("exception-less", 1.5, 0.01)]);
+        let mut base = report("sync", 1.0, 0.0);
+        base.synthetic_cycle_share = share;
+        made.at_load = Comparison::new(vec![base, report("exception-less", 1.5, 0.01)], Vec::new()).unwrap();
+        let reasons = advice(&made).confidence.reasons;
+        let says = |text: &str| reasons.iter().any(|reason| reason.text.contains(text));
+        (says("every line of user and kernel work is recorded"), says("are estimated, not recorded"))
+    };
+    assert_eq!((of(0.02), of(0.2)), ((true, false), (false, true)));
+}
+
 /// By hand, at a gain of 2: crossings 1000 - 500 over two calls are 250 each; sendmsg pushed out 2000 cycles a request and now 1000, read
 /// 100 both times; handlers 4000 to 2000 and 3000 to 1500.
 #[test]

@@ -370,7 +370,7 @@ pub struct InDepth {
 }
 
 /// Runs one simulation, records what the cores did in a part of its measured window, and tells apart whose code suffered which misses.
-/// Once `cancel` is set, the simulation ends at the next slice of a core.
+/// With `accesses` it is a brief run, as [`simulate_briefly`]. Once `cancel` is set, the simulation ends at the next slice of a core.
 ///
 /// # Errors
 /// As [`simulate_until`].
@@ -380,12 +380,16 @@ pub fn simulate_in_depth(
     mechanism: Mechanism,
     seed: u64,
     span: Span,
+    accesses: Option<u64>,
     cancel: &AtomicBool,
 ) -> Result<InDepth, SimulationError> {
     let (mut system, driver) = assemble(workload, settings, mechanism, seed)?;
     system.record(span);
     system.cpu.tell_victims_apart();
-    let effort = Effort::whole(workload, settings, cancel);
+    let effort = match accesses {
+        None => Effort::whole(workload, settings, cancel),
+        Some(accesses) => Effort::brief(workload, settings, accesses, cancel),
+    };
     let (sample, mut system) = measure((system, driver), workload, settings, mechanism, &effort)?;
     Ok(InDepth { sample, timeline: system.take_timeline(), victims: system.cpu.ledger_by_victim() })
 }

@@ -10,6 +10,7 @@ mod config;
 mod exit;
 mod numbers;
 mod output;
+mod palette;
 mod parquet;
 mod plot;
 mod progress;

@@ -4,6 +4,7 @@ pub mod bars;
 pub mod fill;
 pub mod heat;
 
+use crate::palette::{self, Rgb};
 use anyhow::{Result, anyhow};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -40,16 +41,9 @@ pub(crate) const INK: RGBColor = RGBColor(40, 40, 40);
 /// Lines of a grid.
 pub(crate) const GRID: RGBColor = RGBColor(222, 222, 222);
 
-/// Colours that people with any colour vision can tell apart (Okabe and Ito), without the yellow that is too pale for lines.
-const COLORS: [RGBColor; 7] = [
-    RGBColor(0, 0, 0),
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
+/// Colours of the series: all of the palette but the yellow, which is too pale for lines.
+const COLORS: [Rgb; 7] =
+    [palette::BLACK, palette::BLUE, palette::VERMILION, palette::GREEN, palette::PURPLE, palette::SKY_BLUE, palette::ORANGE];
 
 /// Lengths of dash and gap in pixels; a gap of 0 is a solid line.
 pub(crate) const DASHES: [(u32, u32); 4] = [(1, 0), (8, 4), (2, 3), (14, 6)];
@@ -117,7 +111,8 @@ fn draw(chart: &Chart, root: &Area) -> Result<()> {
 
 /// Colour of a series.
 pub(crate) fn color(index: usize) -> RGBColor {
-    COLORS[index % COLORS.len()]
+    let (red, green, blue) = COLORS[index % COLORS.len()];
+    RGBColor(red, green, blue)
 }
 
 fn add_line<'a>(plane: &mut ChartContext<'a, SVGBackend, Plane<'a>>, index: usize, line: &Line) -> Result<()> {

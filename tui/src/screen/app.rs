@@ -4,7 +4,7 @@
 use super::action::{Action, Effect, Message};
 use super::console::Console;
 use super::draw::draw;
-use super::keys::{self, Key};
+use super::keys;
 use super::scenario::Scenario;
 use super::snapshot::{Snapshot, Stage};
 use super::state::State;
@@ -14,7 +14,7 @@ use super::worker::{Request, Worker};
 use crate::output;
 use anyhow::{Context, Result};
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::event::{self, Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind};
+use crossterm::event::{self, Event as Input, KeyEventKind, MouseButton, MouseEventKind};
 use crossterm::execute;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -169,7 +169,7 @@ impl App {
 
     fn action_of(&self, input: Input) -> Option<Action> {
         match input {
-            Input::Key(key) if key.kind != KeyEventKind::Release => keys::dispatch(&self.state, key_of(key)?),
+            Input::Key(key) if key.kind != KeyEventKind::Release => keys::dispatch(&self.state, keys::pressed(key)),
             Input::Resize(columns, rows) => Some(Action::Resize(columns, rows)),
             Input::Mouse(mouse) => match mouse.kind {
                 MouseEventKind::Down(MouseButton::Left) => Some(Action::Click(mouse.column, mouse.row)),
@@ -230,25 +230,4 @@ fn perform(effect: Effect, scenario: &Scenario) -> Action {
         Effect::Quit | Effect::Simulate | Effect::Ask(_) => return Action::Dismiss,
     };
     Action::Told(message)
-}
-
-fn key_of(event: KeyEvent) -> Option<Key> {
-    Some(match event.code {
-        KeyCode::Char(character) if event.modifiers.contains(KeyModifiers::CONTROL) => Key::Ctrl(character.to_ascii_lowercase()),
-        KeyCode::Char(character) => Key::Char(character),
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Esc => Key::Escape,
-        KeyCode::Tab => Key::Tab,
-        KeyCode::BackTab => Key::BackTab,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Up => Key::Up,
-        KeyCode::Down => Key::Down,
-        KeyCode::Left => Key::Left,
-        KeyCode::Right => Key::Right,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown => Key::PageDown,
-        KeyCode::Home => Key::Home,
-        KeyCode::End => Key::End,
-        _ => return None,
-    })
 }

@@ -49,3 +49,67 @@ fn restore_at_panic() {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    use std::env;
+    use std::io::Read;
+    use vt100::{MouseProtocolMode, Parser};
+
+    /// Says to a process of this test which thread is to panic.
+    const PANICS: &str = "RINGSCOPE_TEST_CONSOLE_PANICS";
+    const NAME: &str = "screen::console::tests::a_panic_gives_the_terminal_back";
+
+    /// The test runs itself in a terminal of its own: there it takes the terminal, and a thread panics.
+    #[test]
+    fn a_panic_gives_the_terminal_back() {
+        match env::var(PANICS).as_deref() {
+            Ok("drawing") => {
+                let _console = Console::enter().expect("the test has a terminal");
+                panic!("the drawing thread is lost");
+            }
+            Ok(_) => {
+                let console = Console::enter().expect("the test has a terminal");
+                thread::spawn(|| panic!("a simulation is lost")).join().expect_err("it panics");
+                drop(console);
+            }
+            Err(_) => {
+                let drawing = screen_after_panic("drawing");
+                assert!(drawing.contains("the drawing thread is lost"), "{drawing}");
+                let simulation = screen_after_panic("simulation");
+                assert!(!simulation.contains("a simulation is lost") && simulation.contains("test result: ok"), "{simulation}");
+            }
+        }
+    }
+
+    /// What is on the screen at the end, which must be the shell's again.
+    fn screen_after_panic(who: &str) -> String {
+        let size = PtySize { rows: 50, cols: 200, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
+        let settings = || format!("{:?}", pair.master.get_termios().expect("a terminal has settings"));
+        let before = settings();
+        let mut command = CommandBuilder::new(env::current_exe().expect("the test knows itself"));
+        command.args([NAME, "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(PANICS, who);
+        let mut child = pair.slave.spawn_command(command).expect("the test starts");
+        let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
+        let bytes = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            // the end of a terminal is an error on some systems
+            reader.read_to_end(&mut bytes).ok();
+            bytes
+        });
+        child.wait().expect("the test ends");
+        assert_eq!(settings(), before, "lines are edited and echoed as before");
+        drop(pair);
+        let bytes = bytes.join().expect("reading does not panic");
+        assert!(bytes.windows(8).any(|piece| piece == b"\x1b[?1049h"), "the terminal was the view's");
+        let mut terminal = Parser::new(50, 200, 0);
+        terminal.process(&bytes);
+        let screen = terminal.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor() && screen.mouse_protocol_mode() == MouseProtocolMode::None);
+        screen.contents()
+    }
+}

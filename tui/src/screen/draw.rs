@@ -1,7 +1,7 @@
 //! The frame around the view: title, tabs, knobs, message, hints, help.
 
 use super::action::Asking;
-use super::keys::{self, Scope, TABLE};
+use super::keys::{self, Hint, Scope};
 use super::knobs::KNOBS;
 use super::snapshot::{Snapshot, Stage};
 use super::state::{Pane, Situation, State};
@@ -158,33 +158,45 @@ fn too_small(frame: &mut Frame, state: &State) {
 /// Scenario to the left, how far the answer is to the right.
 fn title(state: &State, width: usize) -> Line<'static> {
     let (situation, theme) = (&state.situation, &state.situation.theme);
-    let settings = situation.resolved.settings();
     let status = status(&situation.snapshot);
-    let cores = if settings.run.cores == 1 { "1 core".to_owned() } else { format!("{} cores", settings.run.cores) };
-    // a sequential program has no clients; its reports say so
-    let sequential =
-        situation.snapshot.answers.iter().filter_map(|answer| answer.report.as_ref()).any(|report| report.connections == 0);
-    let clients = match sequential {
-        true => String::new(),
-        false => format!(", {} connections", numbers::whole(u64::from(settings.run.connections))),
-    };
-    let scenario =
-        format!("{} on {}, {}, {cores}{clients}", situation.scenario.workload, settings.machine.name, settings.kernel.name);
     let room = width.saturating_sub(status.chars().count() + 1);
     let role = if matches!(situation.snapshot.stage, Stage::Failed(_)) { Role::Warning } else { Role::Dim };
     Line::from(vec![
-        Span::styled(left(&scenario, room, theme), theme.style(Role::Heading)),
+        Span::styled(left(&scenario(situation, room), room, theme), theme.style(Role::Heading)),
         Span::raw(" "),
         Span::styled(status, theme.style(role)),
     ])
 }
 
+/// The scenario in as many words as fit: where it is narrow first the kernel is left out, then the machine.
+fn scenario(situation: &Situation, room: usize) -> String {
+    let settings = situation.resolved.settings();
+    let counted =
+        |count: u32, what: &str| format!("{} {what}{}", numbers::whole(u64::from(count)), if count == 1 { "" } else { "s" });
+    // a sequential program has no clients; its reports say so
+    let mut reports = situation.snapshot.answers.iter().filter_map(|answer| answer.report.as_ref());
+    let clients = match reports.any(|report| report.connections == 0) {
+        true => String::new(),
+        false => format!(", {}", counted(settings.run.connections, "connection")),
+    };
+    let load = format!("{}{clients}", counted(settings.run.cores, "core"));
+    let (workload, machine) = (&situation.scenario.workload, &settings.machine.name);
+    let texts = [
+        format!("{workload} on {machine}, {}, {load}", settings.kernel.name),
+        format!("{workload} on {machine}, {load}"),
+        format!("{workload}, {load}"),
+    ];
+    let [.., shortest] = &texts;
+    texts.iter().find(|text| text.chars().count() <= room).unwrap_or(shortest).clone()
+}
+
+/// How far the answer is. The tilde is the sign that numbers of brief runs have.
 fn status(snapshot: &Snapshot) -> String {
     let (done, planned) = snapshot.simulations;
     match &snapshot.stage {
         Stage::Waiting => "simulating".into(),
-        Stage::Preview => format!("preview, {done}/{planned}"),
-        Stage::Refining => format!("n = {} of {}, {done}/{planned}", snapshot.seeds.0, snapshot.seeds.1),
+        Stage::Preview => format!("~ preview, run {done} of {planned}"),
+        Stage::Refining => format!("seed {} of {}, run {done} of {planned}", snapshot.seeds.0, snapshot.seeds.1),
         Stage::Final => format!("complete, n = {}", snapshot.seeds.0),
         Stage::Failed(_) => "failed".into(),
     }
@@ -225,7 +237,7 @@ fn first_knob(state: &State, area: Rect) -> usize {
 fn knobs(state: &State, area: Rect) -> Vec<Line<'static>> {
     let (situation, theme) = (&state.situation, &state.situation.theme);
     let name_width = KNOBS.iter().map(|knob| knob.name.chars().count()).max().unwrap_or(0);
-    let value_width = usize::from(area.width).saturating_sub(name_width + 5);
+    let value_width = usize::from(area.width).saturating_sub(name_width + 4);
     let from = first_knob(state, area);
     let knobs = KNOBS.iter().enumerate().skip(from).take(usize::from(area.height));
     let line = |(index, knob): (usize, &super::knobs::Knob)| {
@@ -285,22 +297,20 @@ fn message(state: &State, width: usize) -> Line<'static> {
     Line::styled(cut(&text, width, theme), theme.style(role))
 }
 
-/// As many hints as fit, those of the narrowest scope first.
+/// As many hints as fit, those of the narrowest scope first. The ways to the help and out are always there.
 fn hints(state: &State, width: usize) -> Line<'static> {
     let theme = &state.situation.theme;
-    let mut spans = Vec::new();
-    let mut used = 0;
-    for (key, hint) in keys::hints(state) {
-        let (key, hint) = (key.name(), format!(" {hint}  "));
-        let length = key.chars().count() + hint.chars().count();
-        if used + length > width + 2 {
-            continue;
-        }
-        used += length;
-        spans.push(Span::styled(key, theme.style(Role::Key)));
-        spans.push(Span::raw(hint));
-    }
-    Line::from(spans)
+    let length = |hint: &Hint| keys::name(hint.key).chars().count() + hint.words.chars().count() + 3;
+    let (always, mut others): (Vec<Hint>, Vec<Hint>) = keys::hints(state).into_iter().partition(|hint| hint.is_essential);
+    // nothing has to stand behind the last one
+    let mut room = (width + 2).saturating_sub(always.iter().map(length).sum());
+    others.retain(|hint| {
+        let fits = length(hint) <= room;
+        room -= if fits { length(hint) } else { 0 };
+        fits
+    });
+    let spans = |hint: &Hint| [Span::styled(keys::name(hint.key), theme.style(Role::Key)), Span::raw(format!(" {}  ", hint.words))];
+    Line::from(others.iter().chain(&always).flat_map(spans).collect::<Vec<_>>())
 }
 
 /// The key table over everything else.
@@ -327,14 +337,15 @@ fn help_lines(state: &State, width: usize, theme: &Theme) -> Vec<Line<'static>> 
         (Scope::Prompt, "While something is typed".to_owned()),
         (Scope::Help, "In this help (Esc closes it)".to_owned()),
     ];
-    let key_width = TABLE.iter().map(|binding| keys::names(binding).chars().count()).max().unwrap_or(0) + 2;
+    let sections = sections.map(|(scope, heading)| (heading, keys::help(scope)));
+    let key_width = sections.iter().flat_map(|section| &section.1).map(|line| line.0.chars().count()).max().unwrap_or(0) + 2;
     let mut lines = Vec::new();
-    for (scope, heading) in sections {
+    for (heading, rows) in sections {
         lines.push(Line::styled(heading, theme.style(Role::Heading)));
-        for binding in TABLE.iter().filter(|binding| binding.scope == scope) {
+        for (keys, words) in rows {
             lines.push(Line::from(vec![
-                Span::styled(format!("  {}", left(&keys::names(binding), key_width, theme)), theme.style(Role::Key)),
-                Span::raw(cut(binding.help, width.saturating_sub(key_width + 2), theme)),
+                Span::styled(format!("  {}", left(&keys, key_width, theme)), theme.style(Role::Key)),
+                Span::raw(cut(words, width.saturating_sub(key_width + 2), theme)),
             ]));
         }
         lines.push(Line::default());

@@ -4,6 +4,7 @@
 use super::questions::{Ground, Unanswered};
 use super::views::timeline::events::Events;
 use cpu_model::VictimLedger;
+use mechanisms::refinement::BRIEF_ACCESSES;
 use mechanisms::registry::Mechanism;
 use mechanisms::simulate::simulate_in_depth;
 use mechanisms::variants::Way;
@@ -26,6 +27,8 @@ pub struct InDepthAnswer {
     pub requests: u64,
     /// The seed.
     pub seed: u64,
+    /// It is of a brief run: less warm-up and fewer requests than asked for.
+    pub brief: bool,
     /// Whose code missed which lines, and who had pushed them out, over the whole measured window.
     pub victims: Vec<VictimLedger>,
     /// Kernel functions of the agents, from the recording.
@@ -36,11 +39,11 @@ pub struct InDepthAnswer {
     pub frequency_mhz: u32,
 }
 
-/// Simulates the first seed of a scenario with a mechanism.
+/// Simulates the first seed of a scenario with a mechanism, briefly or as a whole.
 ///
 /// # Errors
 /// The mechanism does not apply, or the simulation failed or was cancelled.
-pub fn look(ground: &Ground, mechanism: Mechanism) -> Result<InDepthAnswer, Unanswered> {
+pub fn look(ground: &Ground, mechanism: Mechanism, brief: bool) -> Result<InDepthAnswer, Unanswered> {
     let way = Way::from(mechanism).resolved(ground.workload, &ground.settings.mechanism);
     if let Some(reason) = way.inapplicable(ground.workload, &ground.settings.mechanism) {
         return Err(Unanswered::Inapplicable(reason));
@@ -50,7 +53,8 @@ pub fn look(ground: &Ground, mechanism: Mechanism) -> Result<InDepthAnswer, Unan
     let frequency_mhz = settings.machine.frequency_mhz;
     let span = Span { start: 0, end: RECORDED_US * u64::from(frequency_mhz) };
     let seed = settings.run.seed;
-    let found = simulate_in_depth(ground.workload, &settings, mechanism, seed, span, ground.cancel)?;
+    let found =
+        simulate_in_depth(ground.workload, &settings, mechanism, seed, span, brief.then_some(BRIEF_ACCESSES), ground.cancel)?;
     let agents = found.victims.iter().map(|own| own.victim);
     let functions = agents.map(|agent| (agent, kernel_functions::of_agent(ground.workload, agent)));
     Ok(InDepthAnswer {
@@ -58,6 +62,7 @@ pub fn look(ground: &Ground, mechanism: Mechanism) -> Result<InDepthAnswer, Unan
         label: way.name(),
         requests: found.sample.replies,
         seed,
+        brief,
         functions: functions.filter(|(_, functions)| !functions.is_empty()).collect(),
         victims: found.victims,
         events: Events::of(found.timeline),

@@ -2,51 +2,38 @@
 
 use super::action::{Action, Asking, ViewAction};
 use super::state::{Pane, State};
+use Key::{BackTab, Backspace, Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, Tab, Up};
+use Scope::{Everywhere, Knobs, Prompt, View, Views};
+use crossterm::event::{KeyEvent, KeyModifiers};
 
-/// A key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Key {
-    /// A character.
-    Char(char),
-    /// A character with Control.
-    Ctrl(char),
-    Enter,
-    Escape,
-    Tab,
-    BackTab,
-    Backspace,
-    Up,
-    Down,
-    Left,
-    Right,
-    PageUp,
-    PageDown,
-    Home,
-    End,
+/// A key, as the terminal library names it. With Control it is the control character that terminals send.
+pub use crossterm::event::KeyCode as Key;
+
+/// Control and c.
+pub const CTRL_C: Key = Char('\u{3}');
+/// Control and r.
+pub const CTRL_R: Key = Char('\u{12}');
+
+/// The key of an event.
+pub fn pressed(event: KeyEvent) -> Key {
+    match event.code {
+        Char(character) if event.modifiers.contains(KeyModifiers::CONTROL) && character.is_ascii_alphabetic() => {
+            Char(char::from(character as u8 & 0x1f))
+        }
+        code => code,
+    }
 }
 
-impl Key {
-    /// Name for people.
-    pub fn name(self) -> String {
-        match self {
-            Key::Char(' ') => "Space".into(),
-            Key::Char(character) => character.to_string(),
-            Key::Ctrl(character) => format!("Ctrl-{character}"),
-            Key::Enter => "Enter".into(),
-            Key::Escape => "Esc".into(),
-            Key::Tab => "Tab".into(),
-            Key::BackTab => "Shift-Tab".into(),
-            Key::Backspace => "Backspace".into(),
-            Key::Up => "Up".into(),
-            Key::Down => "Down".into(),
-            Key::Left => "Left".into(),
-            Key::Right => "Right".into(),
-            Key::PageUp => "PgUp".into(),
-            Key::PageDown => "PgDn".into(),
-            Key::Home => "Home".into(),
-            Key::End => "End".into(),
-        }
+/// Name for people.
+pub fn name(key: Key) -> String {
+    match key {
+        Char(' ') => "Space".into(),
+        Char(character) if character.is_ascii_control() => format!("Ctrl-{}", char::from(character as u8 | 0x60)),
+        Char(character) => character.to_string(),
+        BackTab => "Shift-Tab".into(),
+        PageUp => "PgUp".into(),
+        PageDown => "PgDn".into(),
+        other => format!("{other:?}"),
     }
 }
 
@@ -85,20 +72,17 @@ const fn bind(scope: Scope, keys: &'static [Key], action: Action, hint: &'static
     Binding { scope, keys, action, help, hint }
 }
 
-use Key::{BackTab, Backspace, Char, Ctrl, Down, End, Enter, Escape, Home, Left, PageDown, PageUp, Right, Tab, Up};
-use Scope::{Everywhere, Knobs, Prompt, View, Views};
-
 /// All keys.
 #[rustfmt::skip]
 pub const TABLE: &[Binding] = &[
     bind(Prompt, &[Enter], Action::Accept, "accept", "accept what is typed"),
-    bind(Prompt, &[Escape, Ctrl('c')], Action::Dismiss, "cancel", "leave everything as it was"),
+    bind(Prompt, &[Esc, CTRL_C], Action::Dismiss, "cancel", "leave everything as it was"),
     bind(Prompt, &[Backspace], Action::Erase, "", "take the last character back"),
     bind(Scope::Help, &[Down, Char('j')], Action::View(ViewAction::Down), "", "scroll"),
     bind(Scope::Help, &[Up, Char('k')], Action::View(ViewAction::Up), "", "scroll"),
     bind(Scope::Help, &[PageDown, Char(' ')], Action::View(ViewAction::PageDown), "", "a page down"),
     bind(Scope::Help, &[PageUp], Action::View(ViewAction::PageUp), "", "a page up"),
-    bind(Scope::Help, &[Escape, Char('?'), Char('q'), Ctrl('c'), Enter], Action::Dismiss, "close", "close the help"),
+    bind(Scope::Help, &[Esc, Char('?'), Char('q'), CTRL_C, Enter], Action::Dismiss, "close", "close the help"),
 
     bind(Knobs, &[Down, Char('j')], Action::Choose(1), "", "next knob"),
     bind(Knobs, &[Up, Char('k')], Action::Choose(-1), "", "previous knob"),
@@ -109,7 +93,7 @@ pub const TABLE: &[Binding] = &[
     bind(View("Compare"), &[Char('m')], Action::View(ViewAction::NextKind), "detail", "show the reasons in words, or in cycles"),
     bind(View("Cycles"), &[Char('m')], Action::View(ViewAction::NextUnit), "unit", "cycles per request, or shares of all cycles"),
     bind(View("Pollution"), &[Enter], Action::View(ViewAction::Open), "open", "go down: modes, calls, kernel functions"),
-    bind(View("Pollution"), &[Escape, Backspace], Action::View(ViewAction::Back), "back", "go up again"),
+    bind(View("Pollution"), &[Esc, Backspace], Action::View(ViewAction::Back), "back", "go up again"),
     bind(View("Pollution"), &[Char('n')], Action::View(ViewAction::NextKind), "structure", "the next structure: caches, TLBs, branch predictor"),
     bind(View("Pollution"), &[Char('m')], Action::View(ViewAction::NextUnit), "unit", "misses, cycles waited, or shares of the misses"),
     bind(View("Pollution"), &[Char('v')], Action::View(ViewAction::NextMechanism), "mechanism", "the next mechanism"),
@@ -117,7 +101,7 @@ pub const TABLE: &[Binding] = &[
     bind(View("Latency"), &[Char('v')], Action::View(ViewAction::NextMechanism), "mechanism", "one mechanism after the other, then all"),
     bind(View("Latency"), &[Left, Char('h')], Action::View(ViewAction::Left), "read", "move the cursor that reads shares"),
     bind(View("Latency"), &[Right, Char('l')], Action::View(ViewAction::Right), "", "move the cursor that reads shares"),
-    bind(View("Latency"), &[Escape, Backspace], Action::View(ViewAction::Back), "", "put the cursor away"),
+    bind(View("Latency"), &[Esc, Backspace], Action::View(ViewAction::Back), "", "put the cursor away"),
     bind(View("Timeline"), &[Right, Char('l')], Action::View(ViewAction::Right), "step", "to the next event"),
     bind(View("Timeline"), &[Left, Char('h')], Action::View(ViewAction::Left), "", "to the event before"),
     bind(View("Timeline"), &[Char(' ')], Action::View(ViewAction::Run), "run/pause", "run or pause"),
@@ -130,6 +114,7 @@ pub const TABLE: &[Binding] = &[
     bind(View("Sweep"), &[Char('n'), Down, Char('j')], Action::View(ViewAction::NextKind), "knob", "the next knob"),
     bind(View("Sweep"), &[Up, Char('k')], Action::View(ViewAction::Up), "", "the knob before"),
     bind(View("Sweep"), &[Char('m')], Action::View(ViewAction::NextUnit), "measure", "throughput, speed-up, latency, processor time"),
+    bind(View("Sweep"), &[Char('v')], Action::View(ViewAction::NextMechanism), "curves", "a curve for each mechanism, or for each variant of the one in focus"),
     bind(View("Calls"), &[Left, Char('h')], Action::View(ViewAction::Left), "sort", "sort by the column before"),
     bind(View("Calls"), &[Right, Char('l')], Action::View(ViewAction::Right), "", "sort by the next column"),
     bind(View("Calls"), &[Enter], Action::View(ViewAction::Open), "reverse", "reverse the order"),
@@ -153,27 +138,25 @@ pub const TABLE: &[Binding] = &[
     bind(Everywhere, &[Char('K')], Action::Choose(-1), "", "choose the previous knob"),
     bind(Everywhere, &[Tab], Action::Turn(1), "next view", "next view"),
     bind(Everywhere, &[BackTab], Action::Turn(-1), "", "previous view"),
-    bind(Everywhere, &[Char('1')], Action::Show(0), "", "first view"),
-    bind(Everywhere, &[Char('2')], Action::Show(1), "", "second view"),
-    bind(Everywhere, &[Char('3')], Action::Show(2), "", "third view"),
-    bind(Everywhere, &[Char('4')], Action::Show(3), "", "fourth view"),
-    bind(Everywhere, &[Char('5')], Action::Show(4), "", "fifth view"),
-    bind(Everywhere, &[Char('6')], Action::Show(5), "", "sixth view"),
-    bind(Everywhere, &[Char('7')], Action::Show(6), "", "seventh view"),
-    bind(Everywhere, &[Char('8')], Action::Show(7), "", "eighth view"),
-    bind(Everywhere, &[Char('9')], Action::Show(8), "", "ninth view"),
+    bind(Everywhere, &[Char('1')], Action::Show(0), "", "the view of that number"),
+    bind(Everywhere, &[Char('2')], Action::Show(1), "", "the view of that number"),
+    bind(Everywhere, &[Char('3')], Action::Show(2), "", "the view of that number"),
+    bind(Everywhere, &[Char('4')], Action::Show(3), "", "the view of that number"),
+    bind(Everywhere, &[Char('5')], Action::Show(4), "", "the view of that number"),
+    bind(Everywhere, &[Char('6')], Action::Show(5), "", "the view of that number"),
+    bind(Everywhere, &[Char('7')], Action::Show(6), "", "the view of that number"),
     bind(Everywhere, &[Char('p')], Action::Pin, "pin", "pin the scenario: views show differences from it (again: unpin)"),
     bind(Everywhere, &[Char('x')], Action::Swap, "", "exchange the pinned scenario and this one"),
     bind(Everywhere, &[Char('u')], Action::Undo, "undo", "take the last change back"),
-    bind(Everywhere, &[Ctrl('r'), Char('U')], Action::Redo, "", "make it again"),
+    bind(Everywhere, &[CTRL_R, Char('U')], Action::Redo, "", "make it again"),
     bind(Everywhere, &[Char('/')], Action::Ask(Asking::Filter), "filter", "show only rows that contain a text"),
     bind(Everywhere, &[Char('s')], Action::Ask(Asking::Save), "save", "save the scenario as a configuration file"),
     bind(Everywhere, &[Char('o')], Action::Ask(Asking::Load), "", "open a saved scenario"),
     bind(Everywhere, &[Char('e')], Action::Ask(Asking::Export), "export", "export what is shown: .csv or .svg"),
     bind(Everywhere, &[Char('c')], Action::Command, "command", "show and copy the command that gives the same answer"),
     bind(Everywhere, &[Char('t')], Action::Theme, "", "next theme: dark, light, colour-blind, monochrome"),
-    bind(Everywhere, &[Escape], Action::Dismiss, "", "put a message or the filter away"),
-    bind(Everywhere, &[Char('q'), Ctrl('c')], Action::Quit, "quit", "quit"),
+    bind(Everywhere, &[Esc], Action::Dismiss, "", "put a message or the filter away"),
+    bind(Everywhere, &[Char('q'), CTRL_C], Action::Quit, "quit", "quit"),
 ];
 
 /// The rows that have a meaning now, those that win first.
@@ -188,18 +171,30 @@ pub fn active(state: &State) -> impl Iterator<Item = &'static Binding> {
     scopes.into_iter().flat_map(|scope| TABLE.iter().filter(move |binding| binding.scope == scope))
 }
 
+/// One hint of the last line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The key.
+    pub key: Key,
+    /// What it does.
+    pub words: &'static str,
+    /// It is shown however narrow the terminal is.
+    pub is_essential: bool,
+}
+
 /// What the last line says: of each row with a hint the first key that no row before it takes. Rows without such a key, and the way back
 /// where nothing was opened, are left out.
-pub fn hints(state: &State) -> Vec<(Key, &'static str)> {
+pub fn hints(state: &State) -> Vec<Hint> {
     let mut taken: Vec<Key> = Vec::new();
-    let mut hints: Vec<(Key, &'static str)> = Vec::new();
+    let mut hints: Vec<Hint> = Vec::new();
     for binding in active(state) {
         let free = binding.keys.iter().find(|key| !taken.contains(key));
         taken.extend(binding.keys);
         let leads_nowhere = matches!(binding.action, Action::View(ViewAction::Back)) && !state.view().is_inside();
-        let said = binding.hint.is_empty() || hints.iter().any(|(_, hint)| *hint == binding.hint);
+        let said = binding.hint.is_empty() || hints.iter().any(|hint| hint.words == binding.hint);
         if let Some(key) = free.filter(|_| !leads_nowhere && !said) {
-            hints.push((*key, binding.hint));
+            let is_essential = matches!(binding.action, Action::Help | Action::Quit);
+            hints.push(Hint { key: *key, words: binding.hint, is_essential });
         }
     }
     hints
@@ -210,12 +205,20 @@ pub fn dispatch(state: &State, key: Key) -> Option<Action> {
     let bound = active(state).find(|binding| binding.keys.contains(&key)).map(|binding| binding.action.clone());
     match (bound, key) {
         (Some(action), _) => Some(action),
-        (None, Key::Char(character)) if state.prompt.is_some() => Some(Action::Type(character)),
+        (None, Char(character)) if state.prompt.is_some() && !character.is_control() => Some(Action::Type(character)),
         _ => None,
     }
 }
 
-/// The names of a row's keys: `j/Down`.
-pub fn names(binding: &Binding) -> String {
-    binding.keys.iter().map(|key| key.name()).collect::<Vec<_>>().join(" ")
+/// Lines of the help on a scope: keys and what they do. Rows that say the same share a line.
+pub fn help(scope: Scope) -> Vec<(String, &'static str)> {
+    let mut lines: Vec<(String, &'static str)> = Vec::new();
+    for binding in TABLE.iter().filter(|binding| binding.scope == scope) {
+        let names = binding.keys.iter().map(|key| name(*key)).collect::<Vec<_>>().join(" ");
+        match lines.iter_mut().find(|line| line.1 == binding.help) {
+            Some(line) => line.0.push_str(&format!(" {names}")),
+            None => lines.push((names, binding.help)),
+        }
+    }
+    lines
 }

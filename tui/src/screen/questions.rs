@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 /// A question of a view. A new one is one value here and its answer below.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Question {
-    /// One simulation of a mechanism, with its calls told apart and its cores recorded.
+    /// One simulation of a mechanism, with its calls told apart and its cores recorded: first a brief one, then a whole one.
     InDepth {
         /// The mechanism.
         mechanism: Mechanism,
@@ -56,8 +56,10 @@ impl Question {
     pub fn answer(&self, ground: &Ground, publish: &(dyn Fn(Put) + Sync)) -> Result<(), Unanswered> {
         match self {
             Question::InDepth { mechanism } => {
-                let answer = Arc::new(in_depth::look(ground, *mechanism)?);
-                publish(Box::new(move |snapshot| snapshot.in_depth = Some(answer)));
+                for brief in [true, false] {
+                    let answer = Arc::new(in_depth::look(ground, *mechanism, brief)?);
+                    publish(Box::new(move |snapshot| snapshot.in_depth = Some(answer)));
+                }
             }
             Question::Sweep(request) => sweeping::carry_out(ground, request, publish),
         }

@@ -1,9 +1,8 @@
-//! A sweep over one knob: every mechanism at some values of it, first in brief runs, then in whole ones.
+//! A sweep over one knob: every mechanism, or every variant of one, at some values of it, first in brief runs, then in whole ones.
 
 use super::questions::{Ground, Put};
 use mechanisms::experiment::Settings;
 use mechanisms::refinement::{Partial, Refinement};
-use mechanisms::registry::ALL;
 use mechanisms::sweep::{self, Group, Point, Precision, Sweep};
 use mechanisms::variants::Way;
 use sim_core::progress::Silent;
@@ -30,6 +29,8 @@ pub struct SweepRequest {
     pub knob: String,
     /// Its values, in order.
     pub values: Vec<SweepValue>,
+    /// A curve for each, the baseline first.
+    pub ways: Vec<Way>,
 }
 
 /// What one mechanism does at one value.
@@ -62,7 +63,9 @@ pub struct SweepAnswer {
     pub knob: String,
     /// Labels of the values.
     pub values: Vec<String>,
-    /// By value, then by mechanism in the order of [`ALL`]; nothing where a point is not done.
+    /// What there is a curve for.
+    pub ways: Vec<Way>,
+    /// By value, then by way; nothing where a point is not done.
     pub points: Vec<Vec<Option<SweptPoint>>>,
     /// What is under way.
     pub round: Round,
@@ -76,7 +79,8 @@ impl SweepAnswer {
         SweepAnswer {
             knob: request.knob.clone(),
             values: request.values.iter().map(|value| value.label.clone()).collect(),
-            points: request.values.iter().map(|_| vec![None; ALL.len()]).collect(),
+            ways: request.ways.clone(),
+            points: request.values.iter().map(|_| vec![None; request.ways.len()]).collect(),
             round: Round::Brief,
             done: 0,
         }
@@ -84,7 +88,7 @@ impl SweepAnswer {
 
     /// Points of a round.
     pub fn total(&self) -> usize {
-        self.points.len() * ALL.len()
+        self.points.len() * self.ways.len()
     }
 }
 
@@ -97,8 +101,8 @@ pub fn carry_out(ground: &Ground, request: &SweepRequest, publish: &(dyn Fn(Put)
     change(told, |_| {});
     for (position, value) in request.values.iter().enumerate() {
         match &value.settings {
-            Ok(settings) => run_briefly(ground, settings, position, told),
-            Err(problem) => (0..ALL.len()).for_each(|way| keep(told, position * ALL.len() + way, Err(problem.clone()))),
+            Ok(settings) => run_briefly(ground, (settings, &request.ways), position, told),
+            Err(problem) => refuse(told, position, problem),
         }
     }
     if !ground.cancel.load(Ordering::Relaxed) {
@@ -112,13 +116,12 @@ pub fn carry_out(ground: &Ground, request: &SweepRequest, publish: &(dyn Fn(Put)
 /// A sweep under way, and who is told.
 type Told<'a> = (&'a Mutex<SweepAnswer>, &'a (dyn Fn(Put) + Sync));
 
-/// A brief run of each mechanism at one value.
-fn run_briefly(ground: &Ground, settings: &Settings, position: usize, told: Told) {
-    let ways = ALL.map(|entry| Way::from(entry.mechanism));
-    let planned = Refinement::new(ground.recorded, settings.clone(), &ways, &[], String::new());
+/// A brief run of each way at one value.
+fn run_briefly(ground: &Ground, (settings, ways): (&Settings, &[Way]), position: usize, told: Told) {
+    let planned = Refinement::new(ground.recorded, settings.clone(), ways, &[], String::new());
     let mut refinement = match planned {
         Ok(refinement) => refinement,
-        Err(error) => return (0..ALL.len()).for_each(|way| keep(told, position * ALL.len() + way, Err(error.to_string()))),
+        Err(error) => return refuse(told, position, &error.to_string()),
     };
     let common = refinement.common();
     while refinement.is_brief_next()
@@ -149,8 +152,8 @@ fn run_wholly(ground: &Ground, request: &SweepRequest, threads: usize, told: Tol
     let mut groups = Vec::new();
     for (position, value) in request.values.iter().enumerate() {
         match &value.settings {
-            Ok(settings) => groups.push(group(ground, settings, position)),
-            Err(_) => change(told, |answer| answer.done += ALL.len()),
+            Ok(settings) => groups.push(group(ground, (settings, &request.ways), position)),
+            Err(_) => change(told, |answer| answer.done += request.ways.len()),
         }
     }
     let carried = Sweep {
@@ -163,28 +166,34 @@ fn run_wholly(ground: &Ground, request: &SweepRequest, threads: usize, told: Tol
     sweep::run(&groups, &carried, |index, finished| {
         if !ground.cancel.load(Ordering::Relaxed) {
             let point = finished.map(|report| Swept { report: Arc::new(report), brief: false });
-            keep(told, index as usize, point.map_err(|error| error.to_string()));
+            let place = (index as usize / request.ways.len(), index as usize % request.ways.len());
+            keep(told, place, point.map_err(|error| error.to_string()));
         }
     });
 }
 
-fn group<'a>(ground: &Ground<'a>, settings: &Settings, position: usize) -> Group<'a> {
+fn group<'a>(ground: &Ground<'a>, (settings, ways): (&Settings, &[Way]), position: usize) -> Group<'a> {
     let mut settings = settings.clone();
     settings.run.reps = SEEDS;
     settings.run.exposure_range = false;
-    let point = |(way, entry): (usize, &mechanisms::registry::Description)| Point {
-        index: (position * ALL.len() + way) as u64,
-        way: Way::from(entry.mechanism),
-    };
-    let points = ALL.iter().enumerate().map(point).collect();
+    let point = |(index, way): (usize, &Way)| Point { index: (position * ways.len() + index) as u64, way: *way };
+    let points = ways.iter().enumerate().map(point).collect();
     Group { workload: ground.recorded, settings, points, beside_baseline: true }
 }
 
-/// Keeps what became of a point.
-fn keep(told: Told, index: usize, point: SweptPoint) {
+/// Keeps what became of a point: its value and its way.
+fn keep(told: Told, (value, way): (usize, usize), point: SweptPoint) {
     change(told, |answer| {
-        answer.points[index / ALL.len()][index % ALL.len()] = Some(point);
+        answer.points[value][way] = Some(point);
         answer.done += 1;
+    });
+}
+
+/// Keeps why there are no points at a value.
+fn refuse(told: Told, value: usize, problem: &str) {
+    change(told, |answer| {
+        answer.points[value].fill(Some(Err(problem.to_owned())));
+        answer.done += answer.ways.len();
     });
 }
 
@@ -200,6 +209,7 @@ fn change((answer, publish): Told, act: impl FnOnce(&mut SweepAnswer)) {
 mod tests {
     use super::super::snapshot::Snapshot;
     use super::*;
+    use mechanisms::registry::ALL;
     use std::sync::atomic::AtomicBool;
     use traces::synthetic::{Shape, server};
 
@@ -212,7 +222,8 @@ mod tests {
         doubled.run.connections = 8;
         let values = [("4", Ok(settings.clone())), ("8", Ok(doubled)), ("0", Err("must be at least 1"))]
             .map(|(label, settings)| SweepValue { label: label.into(), settings: settings.map(Box::new).map_err(str::to_owned) });
-        let request = SweepRequest { knob: "connections".into(), values: values.to_vec() };
+        let ways = ALL.map(|entry| Way::from(entry.mechanism)).to_vec();
+        let request = SweepRequest { knob: "connections".into(), values: values.to_vec(), ways };
         let cancel = AtomicBool::new(false);
         let ground = Ground { workload: &workload, recorded: &workload, settings: &settings, cancel: &cancel };
         let snapshot = Mutex::new((Snapshot::default(), Vec::new()));

@@ -3,7 +3,7 @@
 use super::action::{Action, Effect, ViewAction};
 use super::draw::{Spot, spot};
 use super::export;
-use super::keys::{Key, Scope, TABLE};
+use super::keys::{CTRL_R, Key, Scope, TABLE};
 use super::knobs::{KNOBS, Target};
 use super::snapshot::{Snapshot, Stage};
 use super::state::{Pane, State};
@@ -11,7 +11,7 @@ use super::testing::{informed, press, report, screen, snapshot, state, themed, t
 use super::theme::{Theme, ThemeName};
 use super::update::update;
 use super::view::REGISTRY;
-use Key::{Char, Ctrl, Enter, Escape, Tab};
+use Key::{Char, Enter, Esc, Tab};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,9 +98,9 @@ fn help_prompt_and_small_windows() {
         let words: String = binding.help.chars().take(30).collect();
         assert!(help.contains(&words), "{words}:\n{help}");
     }
-    press(&mut state, &[Escape, Enter]);
+    press(&mut state, &[Esc, Enter]);
     insta::assert_snapshot!("prompt", screen(&state));
-    press(&mut state, &[Escape]);
+    press(&mut state, &[Esc]);
     for size in [(59, 18), (60, 17), (20, 5), (1, 1)] {
         update(&mut state, Action::Resize(size.0, size.1));
         assert!(!screen(&state).contains("Compare"), "{size:?}");
@@ -122,7 +122,7 @@ fn every_view_draws_at_every_size() {
             for columns in [60, 61, 79, 80, 81, 109, 110, 200] {
                 for rows in [18, 19, 24, 60] {
                     update(&mut state, Action::Resize(columns, rows));
-                    assert!(screen(&state).starts_with("memcached on nehalem"), "{columns}x{rows}");
+                    assert!(screen(&state).starts_with("memcached"), "{columns}x{rows}");
                 }
             }
         }
@@ -156,7 +156,7 @@ fn every_knob_turns_there_and_back() {
         assert_ne!(after, before, "{}: {:?}", knob.name, state.message);
         press(&mut state, &[Char('u')]);
         assert_eq!(knob.value(&state.situation), before, "{}", knob.name);
-        press(&mut state, &[Ctrl('r')]);
+        press(&mut state, &[CTRL_R]);
         assert_eq!(knob.value(&state.situation), after, "{}", knob.name);
     }
 }
@@ -265,7 +265,7 @@ fn pinning_swapping_and_filtering() {
     assert_eq!(answers(&state), 1);
     press(&mut state, &[Enter]);
     assert_eq!(answers(&state), 1);
-    press(&mut state, &[Escape]);
+    press(&mut state, &[Esc]);
     assert_eq!(answers(&state), 5);
 }
 

@@ -13,11 +13,9 @@ pub fn cut(text: &str, width: usize, theme: &Theme) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    if width > 0 {
-        short.push(theme.glyphs.more);
-    }
-    short
+    let more = theme.glyphs.more;
+    let kept = text.chars().take(width.saturating_sub(more.chars().count()));
+    kept.chain(more.chars()).take(width).collect()
 }
 
 /// A text of exactly a width, flush left.
@@ -76,7 +74,9 @@ pub fn bar_with_interval(
     let [start, line, end] = theme.glyphs.interval;
     let marks: String = (from..=to)
         .map(|at| {
-            if at == from {
+            if from == to {
+                theme.glyphs.lines[1]
+            } else if at == from {
                 start
             } else if at == to {
                 end
@@ -151,7 +151,7 @@ mod tests {
     fn texts_fit_their_width() {
         assert_eq!(cut("exception-less:io-uring", 10, &theme(false)), "exception…");
         assert_eq!(left("sync", 6, &theme(true)), "sync  ");
-        assert_eq!(right("a long word", 6, &theme(true)), "a lon~");
+        assert_eq!(right("a long word", 6, &theme(true)), "a lo..");
         assert_eq!(wrapped("one two three four", 9, 2), ["one two", "  three", "  four"]);
     }
 

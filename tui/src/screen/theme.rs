@@ -1,5 +1,6 @@
 //! Colours and signs. What a colour says is always said by a sign, a letter or hatching too.
 
+use crate::palette::{self, Rgb};
 use clap::ValueEnum;
 use ratatui::style::{Color, Modifier, Style};
 
@@ -81,7 +82,7 @@ pub struct Glyphs {
     /// Heat from nothing to [`SHADES`].
     pub shades: [char; SHADES + 1],
     /// Markers of curves.
-    pub markers: [char; 5],
+    pub markers: [char; 9],
     /// Horizontal and vertical line, and where a box's corners are: top left, top right, bottom left, bottom right.
     pub lines: [char; 6],
     /// Cursor in a list.
@@ -89,9 +90,9 @@ pub struct Glyphs {
     /// Less and more of a knob.
     pub arrows: [char; 2],
     /// Plus and minus.
-    pub plus_minus: char,
+    pub plus_minus: &'static str,
     /// What stands for what is left out.
-    pub more: char,
+    pub more: &'static str,
     /// Difference.
     pub delta: &'static str,
 }
@@ -101,12 +102,12 @@ const DRAWN: Glyphs = Glyphs {
     interval: ['├', '─', '┤'],
     hatches: ['█', '▒', '▓', '░', '▚', '▞', '▤', '·'],
     shades: [' ', '░', '▒', '▓', '█'],
-    markers: ['●', '■', '▲', '◆', '✚'],
+    markers: ['●', '■', '▲', '◆', '✚', '○', '□', '△', '◇'],
     lines: ['─', '│', '┌', '┐', '└', '┘'],
     cursor: '▸',
     arrows: ['◂', '▸'],
-    plus_minus: '±',
-    more: '…',
+    plus_minus: "±",
+    more: "…",
     delta: "Δ",
 };
 
@@ -115,16 +116,16 @@ const ASCII: Glyphs = Glyphs {
     interval: ['[', '-', ']'],
     hatches: ['U', 'u', 'K', 'k', 'X', 'M', 'C', '.'],
     shades: [' ', '.', ':', '%', '#'],
-    markers: ['o', '#', '^', '*', '+'],
+    markers: ['o', '#', '^', '*', '+', 'x', '@', '%', '$'],
     lines: ['-', '|', '+', '+', '+', '+'],
     cursor: '>',
     arrows: ['<', '>'],
-    plus_minus: '~',
-    more: '~',
+    plus_minus: "+-",
+    more: "..",
     delta: "d",
 };
 
-/// Colours of one theme. Series and parts are Okabe and Ito's where people with any colour vision must tell them apart.
+/// Colours of one theme.
 struct Palette {
     text: Color,
     dim: Color,
@@ -186,27 +187,31 @@ const LIGHT: Palette = Palette {
     shades: [rgb(120, 160, 200), rgb(60, 110, 180), rgb(200, 110, 40), rgb(180, 20, 20)],
 };
 
-/// Okabe and Ito's palette.
+const fn of((red, green, blue): Rgb) -> Color {
+    Color::Rgb(red, green, blue)
+}
+
+/// The palette for any colour vision, white or black in the place of its black.
 const COLOUR_BLIND: Palette = Palette {
     text: Color::Reset,
     dim: Color::DarkGray,
-    heading: rgb(86, 180, 233),
-    selected: (Color::Black, rgb(86, 180, 233)),
-    better: rgb(86, 180, 233),
-    worse: rgb(230, 159, 0),
-    warning: rgb(240, 228, 66),
-    series: [Color::Reset, rgb(86, 180, 233), rgb(230, 159, 0), rgb(0, 158, 115), rgb(204, 121, 167)],
+    heading: of(palette::SKY_BLUE),
+    selected: (Color::Black, of(palette::SKY_BLUE)),
+    better: of(palette::SKY_BLUE),
+    worse: of(palette::ORANGE),
+    warning: of(palette::YELLOW),
+    series: [Color::Reset, of(palette::SKY_BLUE), of(palette::ORANGE), of(palette::GREEN), of(palette::PURPLE)],
     parts: [
-        rgb(0, 114, 178),
-        rgb(86, 180, 233),
-        rgb(213, 94, 0),
-        rgb(230, 159, 0),
-        rgb(204, 121, 167),
-        rgb(0, 158, 115),
-        rgb(240, 228, 66),
+        of(palette::BLUE),
+        of(palette::SKY_BLUE),
+        of(palette::VERMILION),
+        of(palette::ORANGE),
+        of(palette::PURPLE),
+        of(palette::GREEN),
+        of(palette::YELLOW),
         Color::DarkGray,
     ],
-    shades: [rgb(0, 114, 178), rgb(86, 180, 233), rgb(230, 159, 0), rgb(213, 94, 0)],
+    shades: [of(palette::BLUE), of(palette::SKY_BLUE), of(palette::ORANGE), of(palette::VERMILION)],
 };
 
 /// Colours and signs.

@@ -13,7 +13,7 @@ use mechanisms::simulate::SimulationError;
 use mechanisms::variants::Way;
 use sim_core::report::RunReport;
 use sim_core::workload::Workload;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -62,7 +62,10 @@ struct Board {
     recorded: Option<Arc<Workload>>,
     questions: Vec<Asked>,
     snapshot: Snapshot,
-    workloads: BTreeMap<String, Arc<Workload>>,
+    /// What has been read, the last used last.
+    workloads: Vec<(String, Arc<Workload>)>,
+    /// What is being read. A scenario that has changed since may still be of the same workload.
+    reading: BTreeSet<String>,
     ended: bool,
 }
 
@@ -75,7 +78,8 @@ struct Asked {
 }
 
 enum Task {
-    Prepare(Box<Request>, Option<Arc<Workload>>),
+    Read(String),
+    Prepare(Box<Request>, Arc<Workload>),
     Simulate { generation: u64, common: Arc<Common>, piece: Piece, cancel: Arc<AtomicBool> },
     Answer { generation: u64, common: Arc<Common>, recorded: Arc<Workload>, asked: Asked },
 }
@@ -144,17 +148,36 @@ impl Board {
 
     /// Keeps a workload for when it is chosen again.
     fn keep_workload(&mut self, name: String, workload: Arc<Workload>) {
-        if self.workloads.len() >= WORKLOADS_MOST && !self.workloads.contains_key(&name) {
-            self.workloads.pop_first();
+        if self.workloads.len() >= WORKLOADS_MOST {
+            self.workloads.remove(0);
         }
-        self.workloads.insert(name, workload);
+        self.workloads.push((name, workload));
+    }
+
+    /// A workload that has been read.
+    fn known_workload(&mut self, name: &str) -> Option<Arc<Workload>> {
+        let position = self.workloads.iter().position(|known| known.0 == name)?;
+        let known = self.workloads.remove(position);
+        let workload = Arc::clone(&known.1);
+        self.workloads.push(known);
+        Some(workload)
+    }
+
+    /// What the scenario that nobody has taken up yet needs; nothing while its workload is being read.
+    fn taking_up(&mut self) -> Option<Task> {
+        let request = self.request.take()?;
+        let name = request.scenario.workload.clone();
+        if let Some(workload) = self.known_workload(&name) {
+            return Some(Task::Prepare(Box::new(request), workload));
+        }
+        self.request = Some(request);
+        self.reading.insert(name.clone()).then_some(Task::Read(name))
     }
 
     /// Brief runs come first, then questions, then whole runs.
     fn next_task(&mut self) -> Option<Task> {
-        if let Some(request) = self.request.take() {
-            let known = self.workloads.get(&request.scenario.workload).cloned();
-            return Some(Task::Prepare(Box::new(request), known));
+        if self.request.is_some() {
+            return self.taking_up();
         }
         let generation = self.snapshot.generation;
         let common = self.common.clone()?;
@@ -228,7 +251,8 @@ impl Shared {
 
     fn perform(&self, task: Task) {
         match task {
-            Task::Prepare(request, known) => self.prepare(*request, known),
+            Task::Read(name) => self.read(name),
+            Task::Prepare(request, workload) => self.prepare(*request, &workload),
             Task::Simulate { generation, common, piece, cancel } => {
                 let result = common.simulate(piece, &cancel);
                 self.change(generation, |board| {
@@ -254,19 +278,29 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Loads the workload and plans the comparison.
-    fn prepare(&self, request: Request, known: Option<Arc<Workload>>) {
-        let name = request.scenario.workload.clone();
-        let loaded =
-            known.map_or_else(|| caught(|| workloads::load(&name).map(Arc::new).map_err(|error| format!("{error:#}"))), Ok);
-        let planned = loaded.and_then(|workload| {
-            let refinement = caught(|| plan(&workload, &request).map_err(|error| error.to_string()));
-            refinement.map(|refinement| (workload, refinement))
-        });
+    /// Reads a workload. It is kept also when the scenario has changed since.
+    fn read(&self, name: String) {
+        let read = caught(|| workloads::load(&name).map_err(|error| format!("{error:#}")));
+        let mut board = self.board();
+        board.reading.remove(&name);
+        match read {
+            Ok(workload) => board.keep_workload(name, Arc::new(workload)),
+            Err(problem) => {
+                if let Some(request) = board.request.take_if(|request| request.scenario.workload == name) {
+                    drop(board);
+                    self.change(request.generation, |board| board.snapshot.stage = Stage::Failed(problem));
+                }
+            }
+        }
+        self.wake.notify_all();
+    }
+
+    /// Plans the comparison.
+    fn prepare(&self, request: Request, workload: &Arc<Workload>) {
+        let planned = caught(|| plan(workload, &request).map_err(|error| error.to_string()));
         self.change(request.generation, |board| match planned {
-            Ok((workload, refinement)) => {
-                board.recorded = Some(Arc::clone(&workload));
-                board.keep_workload(name, workload);
+            Ok(refinement) => {
+                board.recorded = Some(Arc::clone(workload));
                 board.common = Some(refinement.common());
                 board.refinement = Some(refinement).filter(|_| !request.is_known);
                 board.refresh();

@@ -16,12 +16,22 @@ impl Chosen {
         self.0.unwrap_or(scene.situation.scenario.focus)
     }
 
-    /// The mechanism with its variant, and that its numbers are of a brief run while they are.
+    /// The mechanism with its variant, and that the numbers of its report are of a brief run while they are.
     pub fn label(self, scene: &Scene) -> String {
+        let brief = scene.situation.snapshot.answer(self.mechanism(scene));
+        self.labelled(scene, brief.is_some_and(|answer| answer.preview && answer.report.is_some()))
+    }
+
+    /// The same for the numbers of the simulation in depth.
+    pub fn label_in_depth(self, scene: &Scene) -> String {
+        self.labelled(scene, self.in_depth(scene).is_some_and(|answer| answer.brief))
+    }
+
+    fn labelled(self, scene: &Scene, brief: bool) -> String {
         let mechanism = self.mechanism(scene);
         let answer = scene.situation.snapshot.answer(mechanism);
         let label = answer.map_or_else(|| mechanism.name().to_owned(), |answer| answer.label());
-        if answer.is_some_and(|answer| answer.preview && answer.report.is_some()) { format!("{label} (brief run)") } else { label }
+        if brief { format!("{label} (brief run)") } else { label }
     }
 
     /// Chooses the next one; after the last one that of the scenario again.
@@ -36,6 +46,11 @@ impl Chosen {
     pub fn in_depth<'a>(self, scene: &Scene<'a>) -> Option<&'a InDepthAnswer> {
         let own = self.mechanism(scene);
         scene.situation.snapshot.in_depth.as_deref().filter(|answer| answer.mechanism == own)
+    }
+
+    /// What the whole simulation in depth has told of the mechanism, when it is there.
+    pub fn whole_in_depth<'a>(self, scene: &Scene<'a>) -> Option<&'a InDepthAnswer> {
+        self.in_depth(scene).filter(|answer| !answer.brief)
     }
 
     /// Asks for a simulation in depth, unless it is there.

@@ -44,7 +44,7 @@ impl View for Compare {
     }
 
     fn update(&mut self, action: ViewAction, scene: &Scene) -> Vec<Effect> {
-        let lines = self.lines(scene, usize::from(scene.size.0)).len();
+        let lines = self.lines(scene, scene.size).len();
         self.from = scroll(self.from, action, lines, scene.size.1);
         if action == ViewAction::NextKind {
             self.words = !self.words;
@@ -53,7 +53,7 @@ impl View for Compare {
     }
 
     fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
-        scrolled(frame, area, self.lines(scene, usize::from(area.width)), self.from, scene.theme);
+        scrolled(frame, area, self.lines(scene, (area.width, area.height)), self.from, scene.theme);
     }
 
     fn export(&self, scene: &Scene) -> Export {
@@ -99,18 +99,30 @@ fn plain_header(metric: &Metric) -> String {
 }
 
 impl Compare {
-    fn lines(&self, scene: &Scene, width: usize) -> Vec<Line<'static>> {
+    fn lines(&self, scene: &Scene, (width, height): (u16, u16)) -> Vec<Line<'static>> {
+        let (width, height) = (usize::from(width), usize::from(height));
         let answers: Vec<&Answer> = scene.situation.answers().collect();
         if answers.is_empty() {
             let filtered = !scene.situation.snapshot.answers.is_empty();
-            let text = if filtered { "no mechanism contains the filter" } else { "simulating…" };
+            let workload = &scene.situation.scenario.workload;
+            let text = if filtered { "no mechanism contains the filter".into() } else { format!("reading {workload}") };
             return vec![Line::styled(text, scene.theme.style(Role::Dim))];
         }
         let mut lines = throughput(&answers, scene, width);
         lines.push(Line::default());
         lines.extend(costs(&answers, scene, width));
         lines.push(Line::default());
-        lines.extend(if self.words { reasons(&answers, scene, width) } else { parts(&answers, scene, width) });
+        let words = reasons(&answers, scene, width);
+        if self.words {
+            lines.extend(words);
+            return lines;
+        }
+        lines.extend(parts(&answers, scene, width));
+        // where there is room, the words stand below the cycles
+        if lines.len() + 1 + words.len() <= height {
+            lines.push(Line::default());
+            lines.extend(words);
+        }
         lines
     }
 }
@@ -161,7 +173,7 @@ fn throughput(answers: &[&Answer], scene: &Scene, width: usize) -> Vec<Line<'sta
         // a tilde says that the number is of a brief run
         let rate_text = format!("{}{}", if answer.preview { "~" } else { "" }, fixed(rate.mean, 0));
         spans.push(Span::raw(right(&rate_text, RATE_WIDTH, theme)));
-        let gain = speedup(report).replace('±', &theme.glyphs.plus_minus.to_string());
+        let gain = speedup(report).replace('±', theme.glyphs.plus_minus);
         let gain_role = report.speedup_vs_sync.map_or(Role::Dim, |gain| certain(gain.low, gain.high));
         spans.push(Span::styled(right(&gain, SPEEDUP_WIDTH, theme), theme.style(gain_role)));
         if pinned {
@@ -262,14 +274,15 @@ fn parts(answers: &[&Answer], scene: &Scene, width: usize) -> Vec<Line<'static>>
         }
         lines.push(Line::from(spans));
     }
-    let note = "cycles per request saved against sync: stalls of misses, instructions, crossings, idle cores (m: in words)";
+    let note =
+        "cycles a request saves against sync: waiting for misses (stalls), instructions, crossings into the kernel, idle cores";
     lines.extend(wrapped(note, width, 0).into_iter().map(|line| Line::styled(line, theme.style(Role::Dim))));
     lines
 }
 
 /// Where each gain comes from in words, and the remarks on the comparison.
 fn reasons(answers: &[&Answer], scene: &Scene, width: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![Line::styled("where it comes from (m: in cycles)", scene.theme.style(Role::Heading))];
+    let mut lines = vec![Line::styled("where it comes from", scene.theme.style(Role::Heading))];
     for answer in answers {
         let text = answer.measured().map_or_else(|| answer.reason().unwrap_or_default(), |report| report.why.clone());
         lines.extend(wrapped(&format!("{}: {text}", answer.label()), width, 4).into_iter().map(Line::raw));

@@ -1,8 +1,9 @@
-//! One knob on the horizontal axis, a curve for each mechanism; a cursor reads values with their intervals.
+//! One knob on the horizontal axis, a curve for each mechanism or for each variant of one; a cursor reads values with their intervals.
 
 use super::chart::{self, Axis, Curve, Point, Scale};
 use super::grid::{put, put_words};
 use crate::numbers::{fixed, short};
+use crate::render;
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::knobs::{KNOBS, Knob, Steps, Target};
 use crate::screen::questions::Question;
@@ -11,11 +12,15 @@ use crate::screen::sweeping::{Round, SweepAnswer, SweepRequest, SweepValue, Swep
 use crate::screen::text::cut;
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
+use anyhow::Result;
 use mechanisms::registry::ALL;
+use mechanisms::variants::{self, Way};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use sim_core::estimate::Estimate;
 use sim_core::report::RunReport;
+use validation::figures as figure;
 
 /// Values below and above the present one.
 const STEPS: isize = 3;
@@ -77,6 +82,8 @@ pub struct SweepView {
     metric: Metric,
     /// Value that is read.
     cursor: usize,
+    /// Curves of the variants of the mechanism in focus, instead of the mechanisms.
+    variants: bool,
 }
 
 /// Knobs that can be swept: settings of one workload, mechanism by mechanism.
@@ -111,7 +118,17 @@ impl SweepView {
 
     /// The sweep over the chosen knob, when it is there.
     fn answer<'a>(&self, scene: &'a Scene) -> Option<&'a SweepAnswer> {
-        scene.situation.snapshot.sweep.as_deref().filter(|answer| answer.knob == self.knob().name)
+        let wanted = self.ways(scene);
+        scene.situation.snapshot.sweep.as_deref().filter(|answer| answer.knob == self.knob().name && answer.ways == wanted)
+    }
+
+    /// What there is a curve for.
+    fn ways(&self, scene: &Scene) -> Vec<Way> {
+        if !self.variants {
+            return ALL.map(|entry| entry.mechanism.into()).to_vec();
+        }
+        let variant = |own: &variants::Variant| Way { mechanism: own.mechanism, variant: Some(own.name) };
+        std::iter::once(Way::BASELINE).chain(variants::of(scene.situation.scenario.focus).map(variant)).collect()
     }
 
     fn request(&self, scene: &Scene) -> SweepRequest {
@@ -121,15 +138,20 @@ impl SweepView {
             let resolved = scenario.and_then(|scenario| scenario.resolve().map_err(|error| error.problem));
             SweepValue { label: text, settings: resolved.map(|resolved| Box::new(resolved.settings().clone())) }
         };
-        SweepRequest { knob: knob.name.into(), values: values(knob, scene.situation).into_iter().map(value).collect() }
+        SweepRequest {
+            knob: knob.name.into(),
+            values: values(knob, scene.situation).into_iter().map(value).collect(),
+            ways: self.ways(scene),
+        }
     }
 
     /// How far the sweep is, and which value is read; or how to begin it.
     fn status(&self, scene: &Scene) -> String {
         match self.answer(scene) {
             None => {
-                let points = values(self.knob(), scene.situation).len() * ALL.len();
-                format!("Enter simulates {points} points: every value with every mechanism")
+                let points = values(self.knob(), scene.situation).len() * self.ways(scene).len();
+                let curves = if self.variants { "variant" } else { "mechanism" };
+                format!("Enter simulates {points} points: every value with every {curves} (v changes the curves)")
             }
             Some(answer) => {
                 let progress = match answer.round {
@@ -144,8 +166,9 @@ impl SweepView {
     }
 
     /// Measure and knob.
-    fn title(&self) -> String {
-        format!("{} over {}", self.metric.name(), self.knob().name)
+    fn title(&self, scene: &Scene) -> String {
+        let curves = if self.variants { format!(", variants of {}", scene.situation.scenario.focus.name()) } else { String::new() };
+        format!("{} over {}{curves}", self.metric.name(), self.knob().name)
     }
 
     /// Position of the value that is read.
@@ -161,21 +184,21 @@ impl SweepView {
     }
 
     fn curves(&self, answer: &SweepAnswer, scene: &Scene) -> Vec<Curve> {
-        let curve = |(way, entry): (usize, &mechanisms::registry::Description)| {
+        let curve = |(way, own): (usize, &Way)| {
             let point = |(value, points): (usize, &Vec<Option<SweptPoint>>)| {
                 let report = points[way].as_ref()?.as_ref().ok().map(|swept| &swept.report).filter(|report| report.applicable)?;
                 let (y, interval) = self.metric.of(report);
                 y.is_finite().then_some(Point { x: value as f64, y, interval })
             };
             let points: Vec<Point> = answer.points.iter().enumerate().filter_map(point).collect();
-            let shown = scene.situation.lets_through(entry.name);
+            let shown = scene.situation.lets_through(&own.name());
             Curve {
-                letter: scene.theme.glyphs.markers[way],
+                letter: marker(way, scene),
                 style: scene.theme.style(Role::Series(way)),
                 points: if shown { points } else { Vec::new() },
             }
         };
-        ALL.iter().enumerate().map(curve).collect()
+        answer.ways.iter().enumerate().map(curve).collect()
     }
 
     fn draw_chart(&self, buffer: &mut Buffer, area: Rect, answer: &SweepAnswer, scene: &Scene) {
@@ -205,8 +228,8 @@ impl SweepView {
     /// The mechanisms with their values under the cursor.
     fn draw_legend(&self, buffer: &mut Buffer, area: Rect, answer: &SweepAnswer, scene: &Scene) {
         let cursor = self.read(answer);
-        let longest = ALL.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
-        for (line, (way, entry)) in ALL.iter().enumerate().take(usize::from(area.height)).enumerate() {
+        let longest = answer.ways.iter().map(|way| short_name(*way).len()).max().unwrap_or(0);
+        for (way, own) in answer.ways.iter().enumerate().take(usize::from(area.height)) {
             let words = match answer.points.get(cursor).and_then(|points| points[way].as_ref()) {
                 None => "not simulated yet".to_owned(),
                 Some(Err(problem)) => problem.clone(),
@@ -216,11 +239,21 @@ impl SweepView {
                 Some(Ok(Swept { report, brief: true })) => format!("~{}  brief run", short(self.metric.of(report).0)),
                 Some(Ok(Swept { report, brief: false })) => read(self.metric.of(report), report.reps, scene),
             };
-            let text = format!("{} {:<longest$}  {words}", scene.theme.glyphs.markers[way], entry.name);
+            let text = format!("{} {:<longest$}  {words}", marker(way, scene), short_name(*own));
             let style = scene.theme.style(Role::Series(way));
-            put(buffer, area, area.y + line as u16, &cut(&text, usize::from(area.width), scene.theme), style);
+            put(buffer, area, area.y + way as u16, &cut(&text, usize::from(area.width), scene.theme), style);
         }
     }
+}
+
+fn marker(way: usize, scene: &Scene) -> char {
+    let markers = &scene.theme.glyphs.markers;
+    markers[way % markers.len()]
+}
+
+/// The mechanism's or the variant's name: beside the variants of one mechanism its own says nothing.
+fn short_name(way: Way) -> &'static str {
+    way.variant.unwrap_or_else(|| way.mechanism.name())
 }
 
 /// A value with its interval and seeds, in words.
@@ -228,6 +261,22 @@ fn read((value, interval): (f64, Option<(f64, f64)>), seeds: u32, scene: &Scene)
     let half = interval
         .map_or_else(String::new, |(low, high)| format!(" {} {}", scene.theme.glyphs.plus_minus, short((high - low) / 2.0)));
     format!("{}{half}  n = {seeds}", short(value))
+}
+
+/// From this ratio of the largest to the smallest value on, the axis of a picture is in doublings.
+const DOUBLINGS_FROM: f64 = 8.0;
+
+/// Where the values of the knob stand in a picture, and on which axis: numbers by their size, anything else side by side.
+fn places(answer: &SweepAnswer) -> (Vec<f64>, figure::Axis) {
+    let numbers: Option<Vec<f64>> = answer.values.iter().map(|label| label.parse().ok().filter(|value| *value > 0.0)).collect();
+    match numbers {
+        Some(numbers) => {
+            let (low, high) = numbers.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), own| (low.min(*own), high.max(*own)));
+            let doublings = high >= DOUBLINGS_FROM * low;
+            (numbers, if doublings { figure::Axis::doublings(&answer.knob) } else { figure::Axis::linear(&answer.knob) })
+        }
+        None => ((0..answer.values.len()).map(|at| at as f64).collect(), figure::Axis::names(&answer.knob, &answer.values)),
+    }
 }
 
 impl View for SweepView {
@@ -244,6 +293,7 @@ impl View for SweepView {
             ViewAction::End => self.cursor = count.saturating_sub(1),
             ViewAction::NextKind => self.turn(1),
             ViewAction::Up => self.turn(-1),
+            ViewAction::NextMechanism => self.variants = !self.variants,
             ViewAction::NextUnit => {
                 let position = METRICS.iter().position(|metric| *metric == self.metric).unwrap_or(0);
                 self.metric = METRICS[(position + 1) % METRICS.len()];
@@ -262,7 +312,7 @@ impl View for SweepView {
     fn draw(&self, frame: &mut Frame, area: Rect, scene: &Scene) {
         let buffer = frame.buffer_mut();
         let width = usize::from(area.width);
-        put(buffer, area, area.y, &cut(&self.title(), width, scene.theme), scene.theme.style(Role::Heading));
+        put(buffer, area, area.y, &cut(&self.title(scene), width, scene.theme), scene.theme.style(Role::Heading));
         put(buffer, area, area.y + 1, &cut(&self.status(scene), width, scene.theme), scene.theme.style(Role::Dim));
         let Some(answer) = self.answer(scene) else {
             let labels = values(self.knob(), scene.situation).join(", ");
@@ -270,7 +320,7 @@ impl View for SweepView {
             put_words(buffer, values, &format!("{}: {labels}", self.knob().name), scene.theme.style(Role::Text));
             return;
         };
-        let legend_height = (ALL.len() as u16).min(area.height / 2);
+        let legend_height = (answer.ways.len() as u16).min(area.height / 2);
         let legend = Rect { y: area.bottom() - legend_height, height: legend_height, ..area };
         let plot = Rect { y: area.y + 2, height: area.height.saturating_sub(2 + legend_height), ..area };
         self.draw_chart(buffer, plot, answer, scene);
@@ -282,16 +332,38 @@ impl View for SweepView {
         let mut rows = Vec::new();
         if let Some(answer) = self.answer(scene) {
             for (label, points) in answer.values.iter().zip(&answer.points) {
-                for (entry, point) in ALL.iter().zip(points) {
+                for (way, point) in answer.ways.iter().zip(points) {
                     let Some(Ok(Swept { report, brief })) = point else { continue };
                     let (value, interval) = self.metric.of(report);
                     let (low, high) = interval.unwrap_or((f64::NAN, f64::NAN));
                     let numbers = [digits(value), digits(low), digits(high), if *brief { 0 } else { report.reps }.to_string()];
-                    rows.push([label.clone(), entry.name.to_owned()].into_iter().chain(numbers).collect());
+                    rows.push([label.clone(), way.name()].into_iter().chain(numbers).collect());
                 }
             }
         }
         let columns = [self.knob().name, "mechanism", "value", "low", "high", "seeds"].map(str::to_owned);
-        Export { title: self.title(), columns: columns.to_vec(), rows }
+        Export { title: self.title(scene), columns: columns.to_vec(), rows }
+    }
+
+    fn picture(&self, scene: &Scene) -> Result<Option<String>> {
+        let Some(answer) = self.answer(scene) else { return Ok(None) };
+        let (places, x) = places(answer);
+        let curve = |(way, own): (usize, &Way)| {
+            let point = |(value, place): (usize, &f64)| {
+                let Some(Ok(Swept { report, brief })) = &answer.points[value][way] else { return None };
+                let (mean, interval) = self.metric.of(report);
+                let (low, high) = interval.unwrap_or((f64::NAN, f64::NAN));
+                let n = if *brief || interval.is_none() { 1 } else { u64::from(report.reps) };
+                (report.applicable && mean.is_finite()).then_some((*place, Estimate { mean, low, high, n }))
+            };
+            figure::Curve { name: short_name(*own).into(), points: places.iter().enumerate().filter_map(point).collect() }
+        };
+        let curves: Vec<figure::Curve> = answer.ways.iter().enumerate().map(curve).collect();
+        if curves.iter().all(|curve| curve.points.is_empty()) {
+            return Ok(None);
+        }
+        let title = format!("{}: {}", scene.situation.scenario.workload, self.title(scene));
+        let panel = figure::Panel { title, x, y: figure::Axis::linear(self.metric.name()), curves, marks: Vec::new() };
+        render::figure::svg(&panel).map(Some)
     }
 }

@@ -1,9 +1,10 @@
 //! Scripted keys on the views that show one mechanism or a curve: hard cases at several sizes, and a small simulation.
 
 use crate::screen::action::{Action, Effect};
+use crate::screen::export;
 use crate::screen::in_depth::{self, InDepthAnswer};
 use crate::screen::keys;
-use crate::screen::keys::Key::{self, Backspace, Char, Down, End, Enter, Escape, Left, Right, Up};
+use crate::screen::keys::Key::{self, Backspace, Char, Down, End, Enter, Esc, Left, Right, Up};
 use crate::screen::questions::{Ground, Question};
 use crate::screen::snapshot::{Answer, Snapshot, Stage};
 use crate::screen::state::{Pane, State};
@@ -14,6 +15,7 @@ use crate::screen::update::update;
 use cpu_model::{LedgerRow, LedgerSummary, Structure, VictimLedger};
 use mechanisms::experiment::Settings;
 use mechanisms::registry::{ALL, Mechanism};
+use mechanisms::variants::Way;
 use os_model::timeline::Span;
 use sim_core::calls::CallNumber;
 use sim_core::context::Agent;
@@ -21,6 +23,7 @@ use sim_core::histogram::LatencyHistogram;
 use sim_core::ids::Mode;
 use sim_core::report::{CallRow, EvictorRow, RunReport};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use traces::kernel_functions::FunctionUse;
@@ -114,7 +117,7 @@ fn small() -> Settings {
 fn simulated(mechanism: Mechanism) -> InDepthAnswer {
     let (workload, settings, cancel) = (Arc::new(server(Shape::default())), small(), AtomicBool::new(false));
     let ground = Ground { workload: &workload, recorded: &workload, settings: &settings, cancel: &cancel };
-    in_depth::look(&ground, mechanism).unwrap()
+    in_depth::look(&ground, mechanism, false).unwrap()
 }
 
 fn snapshot(generation: u64, in_depth: Option<InDepthAnswer>) -> Arc<Snapshot> {
@@ -171,21 +174,21 @@ fn pollution_shows_modes_calls_and_functions() {
 #[test]
 fn pollution_goes_back_level_by_level_and_then_puts_the_filter_away() {
     let mut state = at((80, 24), "Pollution", true);
-    press(&mut state, &[Right, Enter, Enter, Escape]);
+    press(&mut state, &[Right, Enter, Enter, Esc]);
     assert!(screen(&state).contains("in kernel mode; Enter"));
     press(&mut state, &[Backspace, Char('/')]);
     type_text(&mut state, "send");
     press(&mut state, &[Enter]);
     let text = screen(&state);
     assert!(text.contains("sendmsg") && !text.contains("epoll_pwait2"), "{text}");
-    press(&mut state, &[Escape]);
+    press(&mut state, &[Esc]);
     assert!(screen(&state).contains("epoll_pwait2"));
 }
 
 #[test]
 fn a_key_is_hinted_with_the_meaning_that_holds() {
     let mut state = at((120, 40), "Pollution", true);
-    let hinted = |state: &State| keys::hints(state).into_iter().map(|(key, hint)| (key.name(), hint)).collect::<Vec<_>>();
+    let hinted = |state: &State| keys::hints(state).into_iter().map(|hint| (keys::name(hint.key), hint.words)).collect::<Vec<_>>();
     let entry = |key: &str, hint| (key.to_owned(), hint);
     assert!(hinted(&state).contains(&entry("Enter", "open")) && !hinted(&state).contains(&entry("Esc", "back")));
     press(&mut state, &[Enter]);
@@ -196,9 +199,9 @@ fn a_key_is_hinted_with_the_meaning_that_holds() {
         for pane in [Pane::Knobs, Pane::Answers] {
             open(&mut state, name);
             state.situation.pane = pane;
-            for (key, hint) in keys::hints(&state) {
+            for keys::Hint { key, words: hint, .. } in keys::hints(&state) {
                 let meant = keys::active(&state).find(|binding| binding.keys.contains(&key)).map(|binding| binding.hint);
-                assert_eq!(meant, Some(hint), "{name}: {}", key.name());
+                assert_eq!(meant, Some(hint), "{name}: {}", keys::name(key));
             }
         }
     }
@@ -211,7 +214,7 @@ fn what_is_not_known_yet_is_asked_for_and_said() {
     let asked = |effect: &Effect| matches!(effect, Effect::Ask(Question::InDepth { mechanism: Mechanism::ExceptionLess }));
     assert!(effects.iter().any(asked), "{effects:?}");
     assert!(screen(&state).contains("exception-less: being simulated"));
-    press(&mut state, &[Escape, Char('v'), Char('v')]);
+    press(&mut state, &[Esc, Char('v'), Char('v')]);
     assert!(screen(&state).contains("in-kernel-dsl: does not apply: a program without"), "{}", screen(&state));
     press(&mut state, &[Char('v')]);
     assert!(screen(&state).contains("the simulation stands still"), "{}", screen(&state));
@@ -261,7 +264,7 @@ fn latencies_are_drawn_as_histograms_and_curves_and_read() {
     press(&mut state, &[Char('v'), Char('v'), End]);
     let text = screen(&state);
     assert!(text.contains("exception-less") && text.contains("100.0 %") && !text.contains("batched-script  "), "{text}");
-    press(&mut state, &[Escape, Char('p')]);
+    press(&mut state, &[Esc, Char('p')]);
     let text = screen(&state);
     assert!(text.contains("p50   Δp50    p90    p99  p99.9"), "{text}");
     let rows = state.view().export(&state.scene()).rows;
@@ -304,6 +307,7 @@ fn swept() -> SweepAnswer {
     SweepAnswer {
         knob: "connections".into(),
         values: ["16", "64", "256"].map(str::to_owned).to_vec(),
+        ways: ALL.map(|entry| entry.mechanism.into()).to_vec(),
         points: (0..3).map(|value| (0..ALL.len()).map(|way| point(value, way)).collect()).collect(),
         round: Round::Seeds(4),
         done: 11,
@@ -322,6 +326,46 @@ fn a_sweep_has_curves_a_cursor_and_progress() {
         press(&mut state, &[End, Char('m')]);
         assert!(screen(&state).contains("exception-less needs two cores"), "{}", screen(&state));
     }
+}
+
+#[test]
+fn sweeps_and_latencies_are_pictures_with_a_name_and_a_marker_for_each_curve() {
+    let picture = |state: &State| export::content(Path::new("a.svg"), state.view(), &state.scene()).unwrap();
+    let mut state = at((120, 40), "Sweep", false);
+    let known = Snapshot { sweep: Some(Arc::new(swept())), ..(*snapshot(state.generation, None)).clone() };
+    update(&mut state, Action::Arrived(Arc::new(known)));
+    let svg = picture(&state);
+    assert!(
+        ["connections", "requests/s", "exception-less", "memcached: requests/s over connections"]
+            .iter()
+            .all(|text| svg.contains(text))
+    );
+    // two values of four mechanisms and one more of none; five names in the legend
+    assert_eq!(svg.matches("<polygon").count(), 2 * 4 + 5, "{svg}");
+    open(&mut state, "Latency");
+    let histograms = picture(&state);
+    assert!(histograms.contains("% of the replies in a step") && histograms.contains("latency, us"), "{histograms}");
+    press(&mut state, &[Char('n')]);
+    let curves = picture(&state);
+    assert!(curves.contains("at or below") && curves != histograms, "{curves}");
+}
+
+#[test]
+fn variants_of_the_mechanism_in_focus_can_be_the_curves() {
+    let mut state = at((80, 24), "Sweep", false);
+    press(&mut state, &[Char('v')]);
+    assert!(screen(&state).contains("over connections, variants of exception-less"), "{}", screen(&state));
+    let effects = press(&mut state, &[Enter]);
+    let [Effect::Ask(Question::Sweep(request))] = &effects[..] else { panic!("{effects:?}") };
+    let names: Vec<String> = request.ways.iter().map(|way| way.name()).collect();
+    assert_eq!(names[..3], ["sync", "exception-less:pages", "exception-less:queues"]);
+    let known = Snapshot { sweep: Some(Arc::new(SweepAnswer::new(request))), ..(*snapshot(state.generation, None)).clone() };
+    update(&mut state, Action::Arrived(Arc::new(known)));
+    let words = |way: &Way| way.variant.unwrap_or("sync");
+    assert!(request.ways.iter().all(|way| screen(&state).contains(words(way))), "{}", screen(&state));
+    // the curves of the mechanisms are another sweep
+    press(&mut state, &[Char('v')]);
+    assert!(screen(&state).contains("Enter simulates 35 points"), "{}", screen(&state));
 }
 
 #[test]
@@ -352,7 +396,7 @@ fn a_small_simulation_is_shown_as_it_is() {
     let workload = server(Shape::default());
     let cancel = AtomicBool::new(false);
     let plain = mechanisms::simulate::simulate(&workload, &settings, Mechanism::Sync, 1).unwrap();
-    let found = mechanisms::simulate::simulate_in_depth(&workload, &settings, Mechanism::Sync, 1, span, &cancel).unwrap();
+    let found = mechanisms::simulate::simulate_in_depth(&workload, &settings, Mechanism::Sync, 1, span, None, &cancel).unwrap();
     assert_eq!((plain.window_cycles, &plain.ledger), (found.sample.window_cycles, &found.sample.ledger), "looking changes nothing");
     for structure in Structure::ALL {
         for mode in Mode::ALL {

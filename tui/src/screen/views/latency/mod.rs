@@ -4,17 +4,21 @@ pub mod bins;
 mod legend;
 
 use crate::numbers::{fixed, short};
+use crate::render;
 use crate::screen::action::{Effect, ViewAction};
 use crate::screen::text::cut;
 use crate::screen::theme::Role;
 use crate::screen::view::{Export, Scene, View};
 use crate::screen::views::chart::{self, Axis, Curve, GUTTER, Point, Scale};
 use crate::screen::views::grid::{put, put_words};
+use anyhow::Result;
 use bins::{Latencies, PERCENTILES, Range};
 use mechanisms::registry::{ALL, Mechanism};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use sim_core::estimate::Estimate;
+use validation::figures as figure;
 
 /// What is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +32,9 @@ enum Kind {
 
 /// Places of the cursor on the axis.
 const PLACES: usize = 100;
+
+/// Points of a curve in a picture.
+const PICTURED: usize = 41;
 
 /// The view.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +88,18 @@ impl Latency {
     /// Value under the cursor.
     fn read(&self, range: Range) -> Option<f64> {
         self.cursor.map(|place| range.value(place as f64 / PLACES as f64))
+    }
+
+    /// Points of a picture: latencies in us with shares of the replies.
+    fn points(&self, latencies: &Latencies, range: Range) -> Vec<(f64, f64)> {
+        let cumulated = latencies.cumulated(range, PICTURED);
+        match self.kind {
+            Kind::Cumulative => cumulated,
+            Kind::Histogram => {
+                let shares = latencies.columns(range, PICTURED);
+                cumulated.into_iter().zip(shares).map(|((value, _), share)| (value, share)).collect()
+            }
+        }
     }
 
     fn step(&mut self, by: isize) {
@@ -158,6 +177,27 @@ impl View for Latency {
         }
         let columns = ["mechanism", "latency_us", "share_since_row_before", "share_at_or_below"];
         Export { title: "latency of replies".into(), columns: columns.map(str::to_owned).to_vec(), rows }
+    }
+
+    fn picture(&self, scene: &Scene) -> Result<Option<String>> {
+        let measured = self.measured(scene);
+        let Some(range) = Latency::range(&measured) else { return Ok(None) };
+        let curve = |own: &Measured| {
+            let points = own.latencies.as_ref().map_or_else(|_| Vec::new(), |latencies| self.points(latencies, range));
+            let percent = |(value, share): (f64, f64)| (value, Estimate::exact(100.0 * share, 1));
+            figure::Curve { name: own.label.clone(), points: points.into_iter().map(percent).collect() }
+        };
+        let panel = figure::Panel {
+            title: format!("{}: {}", scene.situation.scenario.workload, self.title()),
+            x: figure::Axis::doublings("latency, us"),
+            y: figure::Axis::linear(match self.kind {
+                Kind::Histogram => "% of the replies in a step",
+                Kind::Cumulative => "% of the replies",
+            }),
+            curves: measured.iter().map(curve).collect(),
+            marks: Vec::new(),
+        };
+        render::figure::svg(&panel).map(Some)
     }
 }
 

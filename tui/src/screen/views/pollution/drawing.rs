@@ -47,8 +47,10 @@ pub(super) fn draw(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Sc
 /// Where the view is, and how to go on.
 fn path(view: &Pollution) -> String {
     match &view.level {
-        Level::Modes => "the two modes; Enter: what the column's mode is made of".into(),
-        Level::Calls(mode) => format!("in {} mode; Enter: kernel functions, Esc: back", mode.name()),
+        Level::Modes => "rows pushed lines out that columns then missed; Enter: what the column is made of".into(),
+        Level::Calls(mode) => {
+            format!("who pushed lines out that code in {} mode missed; Enter: kernel functions, Esc: back", mode.name())
+        }
         Level::Functions { evictor, victim, .. } if evictor == ITSELF => format!("{victim} pushes out its own lines; Esc: back"),
         Level::Functions { evictor, victim, .. } => format!("{evictor} pushes out {victim}'s lines; Esc: back"),
     }
@@ -65,7 +67,7 @@ struct Window {
 impl Window {
     /// Of an area that holds the header and the rows.
     fn of(matrix: &Matrix, cursor: (usize, usize), area: Rect) -> Window {
-        let longest = matrix.evictors.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let longest = matrix.evictors.iter().map(|name| shown(name).chars().count()).max().unwrap_or(0);
         let names = longest.min(NAMES_MOST).min(usize::from(area.width / 3)).max(7);
         let room = area.width.saturating_sub(names as u16 + 1);
         let cell = (room / matrix.victims.len().max(1) as u16).clamp(*CELL.start(), *CELL.end());
@@ -89,7 +91,7 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
     let detail_lines = (detail.len() as u16).min(area.height);
     let window = Window::of(matrix, cursor, Rect { height: area.height - detail_lines, ..area });
     let columns = window.first.1..window.first.1 + window.count.1;
-    put(buffer, area, area.y, &cut("evictor", window.names, theme), theme.style(Role::Dim));
+    put(buffer, area, area.y, &cut("pushed out by", window.names, theme), theme.style(Role::Dim));
     for column in columns.clone() {
         let hidden = column + 1 == columns.end && columns.end < matrix.victims.len();
         let sign = if hidden { theme.glyphs.arrows[1] } else { ' ' };
@@ -102,7 +104,7 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
     for row in window.first.0..window.first.0 + window.count.0 {
         let y = area.y + 1 + (row - window.first.0) as u16;
         let style = theme.style(if row == cursor.0 { Role::Key } else { Role::Text });
-        buffer.set_stringn(area.x, y, cut(&matrix.evictors[row], window.names, theme), window.names, style);
+        buffer.set_stringn(area.x, y, cut(shown(&matrix.evictors[row]), window.names, theme), window.names, style);
         for column in columns.clone() {
             let value = matrix.value(row, column, view.measure);
             let cell = Rect { x: window.x(area, column), y, width: window.cell, height: 1 };
@@ -158,6 +160,16 @@ fn detail(view: &Pollution, matrix: &Matrix, cursor: (usize, usize), scene: &Sce
         format!("{} from the pinned scenario: {sign}{}", scene.theme.glyphs.delta, text(difference.abs(), view.measure))
     });
     [sentence(evictor, victim), counts].into_iter().chain(difference).collect()
+}
+
+/// Name of a row for people: a report calls the causes by short names.
+fn shown(evictor: &str) -> &str {
+    match evictor {
+        "same" => "the same mode",
+        "never" => "nobody: first use",
+        "coherence" => "another core",
+        name => name,
+    }
 }
 
 /// What a cell counts, in words.

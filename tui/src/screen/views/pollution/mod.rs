@@ -111,10 +111,12 @@ impl Pollution {
 
     /// What is shown, in words: structure, measure, level.
     fn title(&self, scene: &Scene) -> String {
-        if self.shows_functions() {
-            return format!("kernel functions, {}", self.chosen.label(scene));
+        let structure = self.structure().name().to_uppercase();
+        match self.level {
+            Level::Modes => format!("{structure}: {}, {}", self.measure.name(), self.chosen.label(scene)),
+            Level::Calls(_) => format!("{structure}: {}, {}", self.measure.name(), self.chosen.label_in_depth(scene)),
+            Level::Functions { .. } => format!("kernel functions, {}", self.chosen.label_in_depth(scene)),
         }
-        format!("{}: {}, {}", self.structure().name().to_uppercase(), self.measure.name(), self.chosen.label(scene))
     }
 }
 

@@ -68,7 +68,7 @@ impl Window {
 /// Draws the view.
 pub(super) fn draw(view: &TimelineView, buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let theme = scene.theme;
-    let Some(answer) = view.chosen.in_depth(scene) else {
+    let Some(answer) = view.chosen.whole_in_depth(scene) else {
         let text = format!("{}: {}", view.chosen.mechanism(scene).name(), view.chosen.missing(scene));
         put_words(buffer, area, &text, theme.style(Role::Text));
         return;

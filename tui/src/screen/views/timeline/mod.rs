@@ -92,7 +92,7 @@ impl View for TimelineView {
             }
             _ => {}
         }
-        let Some(answer) = self.chosen.in_depth(scene) else { return Vec::new() };
+        let Some(answer) = self.chosen.whole_in_depth(scene) else { return Vec::new() };
         match action {
             ViewAction::Up => self.first_core = self.first_core.saturating_sub(1),
             ViewAction::Down => {
@@ -114,7 +114,7 @@ impl View for TimelineView {
 
     /// Goes on to the next event, and by a column at least, so that a wider view runs faster.
     fn tick(&mut self, scene: &Scene) -> Vec<Effect> {
-        if let Some(answer) = self.chosen.in_depth(scene).filter(|_| self.running) {
+        if let Some(answer) = self.chosen.whole_in_depth(scene).filter(|_| self.running) {
             let at = self.at(answer);
             self.go(answer.events.step(at, true).max(at + self.column_cycles()), answer);
         }
@@ -128,7 +128,7 @@ impl View for TimelineView {
     fn export(&self, scene: &Scene) -> Export {
         let columns = ["core", "start_us", "end_us", "what", "task", "request", "begins_call"];
         let mut rows = Vec::new();
-        if let Some(answer) = self.chosen.in_depth(scene) {
+        if let Some(answer) = self.chosen.whole_in_depth(scene) {
             let time = |cycles: Cycles| format!("{:.4}", cycles as f64 / f64::from(answer.frequency_mhz));
             for (core, slices) in answer.events.timeline().cores().iter().enumerate() {
                 rows.extend(slices.iter().map(|slice| {

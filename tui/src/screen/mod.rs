@@ -12,6 +12,7 @@
 //! | `export` | what is shown as CSV or SVG |
 //! | `questions` | what views ask for besides the comparison |
 //! | `in_depth`, `sweeping` | their answers: one simulation looked at closely, a sweep over one knob |
+//! | `recent` | what is kept for when it is wanted again |
 //! | `worker` | simulations on threads, dropped at a change |
 //! | `app`, `console` | the loop between terminal and worker; entering and leaving the terminal |
 
@@ -24,6 +25,7 @@ mod in_depth;
 mod keys;
 mod knobs;
 mod questions;
+mod recent;
 mod scenario;
 mod snapshot;
 mod state;

@@ -1,6 +1,7 @@
 //! The whole state of the screen. Nothing here looks at a clock, a terminal or another thread.
 
 use super::action::{Asking, Message};
+use super::recent::Recent;
 use super::scenario::{Resolved, Scenario};
 use super::snapshot::{Answer, Snapshot};
 use super::theme::Theme;
@@ -8,11 +9,12 @@ use super::view::{REGISTRY, Scene, View};
 use crate::config::ConfigError;
 use mechanisms::registry::Mechanism;
 use sim_core::report::RunReport;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Scenarios that can be taken back at most.
 pub const UNDO_MOST: usize = 200;
+/// Complete answers that are kept; each is up to a megabyte, most of it latencies.
+const ANSWERED_MOST: usize = 32;
 
 /// What the keys for up, down, left and right act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ pub struct State {
     /// Counts changes that need a simulation; snapshots of other generations are late.
     pub generation: u64,
     /// Complete answers by command: taking back a change shows them at once.
-    pub answered: BTreeMap<String, Arc<Snapshot>>,
+    pub answered: Recent<Snapshot>,
 }
 
 impl State {
@@ -135,7 +137,7 @@ impl State {
             undo: Vec::new(),
             redo: Vec::new(),
             generation: 0,
-            answered: BTreeMap::new(),
+            answered: Recent::new(ANSWERED_MOST),
         })
     }
 

@@ -12,9 +12,6 @@ use super::view::Scene;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Complete answers that are kept; each is up to a megabyte, most of it latencies.
-const ANSWERED_MOST: usize = 32;
-
 /// Changes the state; returns what is to be done outside.
 pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
     match action {
@@ -154,7 +151,7 @@ fn take_up(state: &mut State, scenario: Scenario) -> Result<Vec<Effect>, Message
         state.generation += 1;
         let known = state.answered.get(&state.situation.resolved.command);
         state.situation.snapshot = match known {
-            Some(snapshot) => Arc::new(Snapshot { generation: state.generation, ..(**snapshot).clone() }),
+            Some(snapshot) => Arc::new(Snapshot { generation: state.generation, ..(*snapshot).clone() }),
             None => Arc::new(Snapshot { generation: state.generation, ..Snapshot::default() }),
         };
         effects.push(Effect::Simulate);
@@ -214,12 +211,9 @@ fn arrived(state: &mut State, snapshot: Arc<Snapshot>) {
     }
     let situation = &mut state.situation;
     if snapshot.stage == Stage::Final {
-        if state.answered.len() >= ANSWERED_MOST {
-            state.answered.pop_first();
-        }
         // a simulation looked at closely can be large, and is made again in a moment
         let kept = Snapshot { in_depth: None, ..(*snapshot).clone() };
-        state.answered.insert(situation.resolved.command.clone(), Arc::new(kept));
+        state.answered.keep(&situation.resolved.command, Arc::new(kept));
     }
     // a complete answer from before is not simulated again: only what views have asked for is new
     let keeps =

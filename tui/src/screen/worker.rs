@@ -2,6 +2,7 @@
 //! snapshot of what is known.
 
 use super::questions::{Ground, Put, Question, Unanswered};
+use super::recent::Recent;
 use super::scenario::Scenario;
 use super::snapshot::{Answer, Snapshot, Stage};
 use crate::workloads;
@@ -49,7 +50,6 @@ struct Shared {
 }
 
 /// What is to be done and what is known.
-#[derive(Default)]
 struct Board {
     /// Set when what runs is no longer wanted.
     cancel: Arc<AtomicBool>,
@@ -62,8 +62,7 @@ struct Board {
     recorded: Option<Arc<Workload>>,
     questions: Vec<Asked>,
     snapshot: Snapshot,
-    /// What has been read, the last used last.
-    workloads: Vec<(String, Arc<Workload>)>,
+    workloads: Recent<Workload>,
     /// What is being read. A scenario that has changed since may still be of the same workload.
     reading: BTreeSet<String>,
     ended: bool,
@@ -90,7 +89,7 @@ impl Worker {
     /// # Errors
     /// A host that gives no thread.
     pub fn start(threads: usize, publish: impl Fn(Arc<Snapshot>) + Send + Sync + 'static) -> std::io::Result<Worker> {
-        let shared = Arc::new(Shared { board: Mutex::default(), wake: Condvar::new(), publish: Box::new(publish) });
+        let shared = Arc::new(Shared { board: Mutex::new(Board::new()), wake: Condvar::new(), publish: Box::new(publish) });
         let threads = if threads > 0 { threads } else { thread::available_parallelism().map_or(1, usize::from) };
         for index in 0..threads {
             let shared = Arc::clone(&shared);
@@ -136,6 +135,21 @@ impl Drop for Worker {
 }
 
 impl Board {
+    fn new() -> Board {
+        Board {
+            cancel: Arc::default(),
+            request: None,
+            refinement: None,
+            common: None,
+            recorded: None,
+            questions: Vec::new(),
+            snapshot: Snapshot::default(),
+            workloads: Recent::new(WORKLOADS_MOST),
+            reading: BTreeSet::new(),
+            ended: false,
+        }
+    }
+
     fn drop_all(&mut self) {
         self.cancel.store(true, Ordering::Relaxed);
         self.cancel = Arc::default();
@@ -146,28 +160,11 @@ impl Board {
         self.recorded = None;
     }
 
-    /// Keeps a workload for when it is chosen again.
-    fn keep_workload(&mut self, name: String, workload: Arc<Workload>) {
-        if self.workloads.len() >= WORKLOADS_MOST {
-            self.workloads.remove(0);
-        }
-        self.workloads.push((name, workload));
-    }
-
-    /// A workload that has been read.
-    fn known_workload(&mut self, name: &str) -> Option<Arc<Workload>> {
-        let position = self.workloads.iter().position(|known| known.0 == name)?;
-        let known = self.workloads.remove(position);
-        let workload = Arc::clone(&known.1);
-        self.workloads.push(known);
-        Some(workload)
-    }
-
     /// What the scenario that nobody has taken up yet needs; nothing while its workload is being read.
     fn taking_up(&mut self) -> Option<Task> {
         let request = self.request.take()?;
         let name = request.scenario.workload.clone();
-        if let Some(workload) = self.known_workload(&name) {
+        if let Some(workload) = self.workloads.get(&name) {
             return Some(Task::Prepare(Box::new(request), workload));
         }
         self.request = Some(request);
@@ -284,7 +281,7 @@ impl Shared {
         let mut board = self.board();
         board.reading.remove(&name);
         match read {
-            Ok(workload) => board.keep_workload(name, Arc::new(workload)),
+            Ok(workload) => board.workloads.keep(&name, Arc::new(workload)),
             Err(problem) => {
                 if let Some(request) = board.request.take_if(|request| request.scenario.workload == name) {
                     drop(board);

@@ -6,10 +6,12 @@ use crate::numbers::{percent, short};
 use crate::screen::text::{cut, wrapped};
 use crate::screen::theme::{Role, SHADES};
 use crate::screen::view::Scene;
-use crate::screen::views::grid::{first_row, put, put_words};
+use crate::screen::views::grid::{Column, Grid, HEADER, first_row, put, put_words};
+use cpu_model::Structure;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use sim_core::ids::Mode;
 
 /// Columns of a cell of the matrix.
 const CELL: std::ops::RangeInclusive<u16> = 10..=14;
@@ -114,6 +116,35 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
     // a blank line between, where there is room
     let below = (area.y + window.count.0 as u16 + 2).min(area.bottom() - detail_lines);
     (below..).zip(&detail).for_each(|(row, line)| put(buffer, area, row, line, theme.style(Role::Text)));
+    let rest = below + detail_lines + 1;
+    if view.level == Level::Modes && rest + OVERVIEW_LINES <= area.bottom() {
+        draw_overview(view, buffer, Rect { y: rest, height: area.bottom() - rest, ..area }, scene);
+    }
+}
+
+/// Lines of the overview: a heading, the head of the table, a line for each structure.
+const OVERVIEW_LINES: u16 = 1 + HEADER + Structure::COUNT as u16;
+
+/// All structures: misses of each mode, and which part of them other code than the mode's own had caused.
+fn draw_overview(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Scene) {
+    let theme = scene.theme;
+    let Some(report) = scene.situation.snapshot.report(view.chosen.mechanism(scene)) else { return };
+    let heading = "all structures (n: the next): misses a request, and the part that the other mode's code caused";
+    put(buffer, area, area.y, &cut(heading, usize::from(area.width), theme), theme.style(Role::Dim));
+    let columns: Vec<Column> = std::iter::once(Column::words("structure"))
+        .chain(Mode::ALL.iter().flat_map(|mode| [Column::numbers(mode.name(), "misses", 0), Column::numbers("by the", "other mode", 0)]))
+        .collect();
+    let row = |structure: &Structure| {
+        let matrix = Matrix::of_modes(&report.evictors, *structure, report.requests);
+        let cells = (0..matrix.victims.len()).flat_map(|victim| {
+            let (all, others) = matrix.totals(victim);
+            [short(all), percent(others / all)]
+        });
+        std::iter::once(structure.name().to_uppercase()).chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = Structure::ALL.iter().map(row).collect();
+    let table = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    Grid { columns: &columns, rows: &rows, cursor: Some(view.structure), marked: None }.draw(buffer, table, theme);
 }
 
 fn draw_cell(buffer: &mut Buffer, cell: Rect, (value, largest): (f64, f64), measure: Measure, selected: bool, scene: &Scene) {
@@ -165,7 +196,7 @@ fn detail(view: &Pollution, matrix: &Matrix, cursor: (usize, usize), scene: &Sce
 /// Name of a row for people: a report calls the causes by short names.
 fn shown(evictor: &str) -> &str {
     match evictor {
-        "same" => "the same mode",
+        "same" => "its own mode",
         "never" => "nobody: first use",
         "coherence" => "another core",
         name => name,

@@ -63,6 +63,9 @@ pub struct Matrix {
 /// An evictor that is its own victim.
 pub const ITSELF: &str = "itself";
 
+/// An evictor of the victim's own mode.
+const SAME: &str = "same";
+
 /// Causes that are nobody's eviction stand last.
 const CAUSES: [&str; 3] = ["coherence", "flush", "never"];
 
@@ -104,6 +107,14 @@ impl Matrix {
                 if all > 0.0 { cell.misses / all } else { 0.0 }
             }
         }
+    }
+
+    /// Misses per request of a column in all rows, and in those of other code than the mode's own: no cause and not the same mode.
+    pub fn totals(&self, column: usize) -> (f64, f64) {
+        let misses = |row: &Vec<Cell>| row.get(column).map_or(0.0, |cell| cell.misses);
+        let foreign = |name: &str| name != SAME && !CAUSES.contains(&name);
+        let others = self.evictors.iter().zip(&self.cells).filter(|(name, _)| foreign(name)).map(|(_, row)| misses(row)).sum();
+        (self.cells.iter().map(misses).sum(), others)
     }
 
     /// The largest value: what is shown darkest.
@@ -237,6 +248,7 @@ mod tests {
         assert!((matrix.value(1, 0, Measure::Share) - 30.0 / 930.0).abs() < 1e-12);
         assert_eq!(matrix.value(1, 1, Measure::Misses), 0.0);
         assert_eq!(matrix.largest(Measure::Misses), 90.0);
+        assert_eq!((matrix.totals(0), matrix.totals(1)), ((93.0, 3.0), (7.0, 6.0)));
         assert!(Matrix::of_modes(&rows, Structure::L2, 10).is_empty());
         let filtered = matrix.clone().filtered(|name| name == "sendmsg");
         assert_eq!(filtered.evictors, ["sendmsg"]);

@@ -6,7 +6,11 @@ use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::io::{self, stdout};
 use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+
+/// The terminal is the view's.
+static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// While it lives, the terminal is the view's.
 pub struct Console(());
@@ -18,6 +22,7 @@ impl Console {
     /// A terminal that can't be changed.
     pub fn enter() -> io::Result<Console> {
         restore_at_panic();
+        TAKEN.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         let console = Console(());
         execute!(stdout(), EnterAlternateScreen, EnableMouseCapture, Hide)?;
@@ -31,7 +36,11 @@ impl Drop for Console {
     }
 }
 
+/// Gives the terminal back, once: to leave the other screen twice would put the cursor back above what a panic has printed.
 fn restore() {
+    if !TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     // nothing can be done about a terminal that has gone
     execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show).ok();
     disable_raw_mode().ok();
@@ -93,6 +102,7 @@ mod tests {
         let mut command = CommandBuilder::new(env::current_exe().expect("the test knows itself"));
         command.args([NAME, "--exact", "--nocapture", "--test-threads=1"]);
         command.env(PANICS, who);
+        command.env("RUST_BACKTRACE", "0");
         let mut child = pair.slave.spawn_command(command).expect("the test starts");
         let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
         let bytes = thread::spawn(move || {

@@ -195,8 +195,8 @@ fn status(snapshot: &Snapshot) -> String {
     let (done, planned) = snapshot.simulations;
     match &snapshot.stage {
         Stage::Waiting => "simulating".into(),
-        Stage::Preview => format!("~ preview, run {done} of {planned}"),
-        Stage::Refining => format!("seed {} of {}, run {done} of {planned}", snapshot.seeds.0, snapshot.seeds.1),
+        Stage::Preview => format!("~ preview, run {done}/{planned}"),
+        Stage::Refining => format!("seed {} of {}, run {done}/{planned}", snapshot.seeds.0, snapshot.seeds.1),
         Stage::Final => format!("complete, n = {}", snapshot.seeds.0),
         Stage::Failed(_) => "failed".into(),
     }

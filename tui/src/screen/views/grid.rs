@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(lines[1], "call                     countv  caused");
         let lines = drawn(24, 5, 0, 2);
         assert_eq!(lines[1], "call      count  a callv");
-        assert_eq!(lines[2], "a_call_~      1    1,000");
+        assert_eq!(lines[2], "a_call..      1    1,000");
     }
 
     #[test]

@@ -352,7 +352,7 @@ fn sweeps_and_latencies_are_pictures_with_a_name_and_a_marker_for_each_curve() {
 
 #[test]
 fn variants_of_the_mechanism_in_focus_can_be_the_curves() {
-    let mut state = at((80, 24), "Sweep", false);
+    let mut state = at((120, 40), "Sweep", false);
     press(&mut state, &[Char('v')]);
     assert!(screen(&state).contains("over connections, variants of exception-less"), "{}", screen(&state));
     let effects = press(&mut state, &[Enter]);

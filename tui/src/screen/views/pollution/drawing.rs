@@ -15,6 +15,8 @@ use sim_core::ids::Mode;
 
 /// Columns of a cell of the matrix.
 const CELL: std::ops::RangeInclusive<u16> = 10..=14;
+/// What the rows are, where there is room for it.
+const ROWS: &str = "pushed out by";
 /// Columns of the evictors' names at most.
 const NAMES_MOST: usize = 20;
 /// Each shade stands for values down to this part of those of the next darker one.
@@ -93,7 +95,7 @@ fn draw_matrix(view: &Pollution, buffer: &mut Buffer, area: Rect, matrix: &Matri
     let detail_lines = (detail.len() as u16).min(area.height);
     let window = Window::of(matrix, cursor, Rect { height: area.height - detail_lines, ..area });
     let columns = window.first.1..window.first.1 + window.count.1;
-    put(buffer, area, area.y, &cut("pushed out by", window.names, theme), theme.style(Role::Dim));
+    put(buffer, area, area.y, if window.names >= ROWS.len() { ROWS } else { "evictor" }, theme.style(Role::Dim));
     for column in columns.clone() {
         let hidden = column + 1 == columns.end && columns.end < matrix.victims.len();
         let sign = if hidden { theme.glyphs.arrows[1] } else { ' ' };
@@ -129,10 +131,14 @@ const OVERVIEW_LINES: u16 = 1 + HEADER + Structure::COUNT as u16;
 fn draw_overview(view: &Pollution, buffer: &mut Buffer, area: Rect, scene: &Scene) {
     let theme = scene.theme;
     let Some(report) = scene.situation.snapshot.report(view.chosen.mechanism(scene)) else { return };
-    let heading = "all structures (n: the next): misses a request, and the part that the other mode's code caused";
+    let heading = "all structures, misses a request (n: the next structure)";
     put(buffer, area, area.y, &cut(heading, usize::from(area.width), theme), theme.style(Role::Dim));
     let columns: Vec<Column> = std::iter::once(Column::words("structure"))
-        .chain(Mode::ALL.iter().flat_map(|mode| [Column::numbers(mode.name(), "misses", 0), Column::numbers("by the", "other mode", 0)]))
+        .chain(
+            Mode::ALL
+                .iter()
+                .flat_map(|mode| [Column::numbers(mode.name(), "misses", 0), Column::numbers("by the", "other mode", 0)]),
+        )
         .collect();
     let row = |structure: &Structure| {
         let matrix = Matrix::of_modes(&report.evictors, *structure, report.requests);

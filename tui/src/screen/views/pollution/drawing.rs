@@ -53,7 +53,7 @@ fn path(view: &Pollution) -> String {
     match &view.level {
         Level::Modes => "rows pushed lines out that columns then missed; Enter: what the column is made of".into(),
         Level::Calls(mode) => {
-            format!("who pushed lines out that code in {} mode missed; Enter: kernel functions, Esc: back", mode.name())
+            format!("in {} mode; Enter: kernel functions, Esc: back", mode.name())
         }
         Level::Functions { evictor, victim, .. } if evictor == ITSELF => format!("{victim} pushes out its own lines; Esc: back"),
         Level::Functions { evictor, victim, .. } => format!("{evictor} pushes out {victim}'s lines; Esc: back"),

@@ -25,9 +25,19 @@ use std::sync::atomic::AtomicBool;
 /// Accesses of a brief run, warm-up included: about a tenth of a second on an ordinary core.
 pub const BRIEF_ACCESSES: u64 = 6_000_000;
 
+/// Accesses of a glimpse, a briefer run of the two ways that are looked at first: an answer to a turned knob within a third of a second.
+const GLIMPSE_ACCESSES: u64 = 1_500_000;
+/// Ways that are glimpsed at.
+const GLIMPSED: usize = 2;
+
 /// One simulation of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {
+    /// A briefer run than a brief one.
+    Glimpse {
+        /// Position of the way.
+        way: usize,
+    },
     /// A brief run of a way.
     Brief {
         /// Position of the way.
@@ -67,15 +77,17 @@ impl Common {
     /// A simulation that failed, [`SimulationError::Cancelled`] once `cancel` is set.
     pub fn simulate(&self, piece: Piece, cancel: &AtomicBool) -> Result<Sample, SimulationError> {
         let (way, rep, exposure) = match piece {
-            Piece::Brief { way } => (way, 0, None),
+            Piece::Glimpse { way } | Piece::Brief { way } => (way, 0, None),
             Piece::Seed { way, rep } => (way, rep, None),
             Piece::Exposure { end, way } => (way, 0, Some(EXPOSURES_PERMILLE[end])),
         };
         let way = self.ways[way];
         let settings = settings_of(&self.settings, way, exposure);
         let seed = settings.run.seed + u64::from(rep);
+        let briefly = |accesses| simulate_briefly(&self.workload, &settings, way.mechanism, seed, accesses, cancel);
         caught(|| match piece {
-            Piece::Brief { .. } => simulate_briefly(&self.workload, &settings, way.mechanism, seed, BRIEF_ACCESSES, cancel),
+            Piece::Glimpse { .. } => briefly(GLIMPSE_ACCESSES),
+            Piece::Brief { .. } => briefly(BRIEF_ACCESSES),
             _ => simulate_until(&self.workload, &settings, way.mechanism, seed, cancel),
         })
     }
@@ -84,6 +96,7 @@ impl Common {
 /// What is known of one way so far.
 #[derive(Debug, Default)]
 struct Known {
+    glimpse: Vec<Sample>,
     brief: Vec<Sample>,
     /// Samples of the first seeds, without gaps.
     seeds: Vec<Sample>,
@@ -129,7 +142,8 @@ pub struct Refinement {
 }
 
 impl Refinement {
-    /// Checks everything and plans the first simulations. Ways are reported in their order and simulated in the order of `interest`.
+    /// Checks everything and plans the first simulations. Ways are reported in their order and simulated in the order of `interest`;
+    /// without any nobody waits for the first answer, and there are no glimpses.
     ///
     /// # Errors
     /// Settings out of range, a workload without requests, a service that can't be installed.
@@ -151,7 +165,8 @@ impl Refinement {
         let mut order: Vec<usize> = (0..ways.len()).collect();
         let rank = |way: &usize| interest.iter().position(|mechanism| *mechanism == ways[*way].mechanism).unwrap_or(usize::MAX);
         order.sort_by_key(rank);
-        let todo = order.iter().map(|way| Piece::Brief { way: *way }).collect();
+        let glimpses = order.iter().take(if interest.is_empty() { 0 } else { GLIMPSED }).map(|way| Piece::Glimpse { way: *way });
+        let todo = glimpses.chain(order.iter().map(|way| Piece::Brief { way: *way })).collect();
         let mut refinement = Refinement {
             known: ways.iter().map(|_| Known::default()).collect(),
             seeds_wanted: first_seeds(&settings),
@@ -183,21 +198,20 @@ impl Refinement {
 
     /// True when the next simulation is a brief run.
     pub fn is_brief_next(&self) -> bool {
-        matches!(self.todo.front(), Some(Piece::Brief { .. }))
+        matches!(self.todo.front(), Some(Piece::Glimpse { .. } | Piece::Brief { .. }))
     }
 
     /// Keeps what a simulation has found, and plans what it makes necessary.
     pub fn keep(&mut self, piece: Piece, result: Result<Sample, SimulationError>) {
         self.under_way -= 1;
         self.done += 1;
-        let way = match piece {
-            Piece::Brief { way } | Piece::Seed { way, .. } | Piece::Exposure { way, .. } => way,
-        };
+        let way = piece.way();
         match (piece, result) {
             (_, Err(failure)) => {
                 self.known[way].failure.get_or_insert(failure);
-                self.todo.retain(|piece| !piece.is_of(way));
+                self.todo.retain(|piece| piece.way() != way);
             }
+            (Piece::Glimpse { .. }, Ok(sample)) => self.known[way].glimpse = vec![sample],
             (Piece::Brief { .. }, Ok(sample)) => self.known[way].brief = vec![sample],
             (Piece::Seed { rep, .. }, Ok(sample)) => self.known[way].keep(rep, sample),
             (Piece::Exposure { end, .. }, Ok(sample)) => {
@@ -288,6 +302,8 @@ impl Refinement {
         let way = self.common.ways[position];
         let seeds = own.seeds.len().min(base.seeds.len());
         let (samples, base_samples) = match seeds {
+            // glimpses are set beside glimpses: a run twice as long has other caches
+            0 if own.brief.is_empty() || base.brief.is_empty() => (&own.glimpse[..], &base.glimpse[..]),
             0 => (&own.brief[..], &base.brief[..]),
             seeds => (&own.seeds[..seeds], &base.seeds[..seeds]),
         };
@@ -356,9 +372,10 @@ impl Refinement {
 }
 
 impl Piece {
-    fn is_of(self, position: usize) -> bool {
+    /// Position of the way that it is of.
+    fn way(self) -> usize {
         match self {
-            Piece::Brief { way } | Piece::Seed { way, .. } | Piece::Exposure { way, .. } => way == position,
+            Piece::Glimpse { way } | Piece::Brief { way } | Piece::Seed { way, .. } | Piece::Exposure { way, .. } => way,
         }
     }
 }

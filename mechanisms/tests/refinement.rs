@@ -69,7 +69,7 @@ fn the_end_is_the_comparison() {
     }
 }
 
-/// What one sees in between: brief runs of the most interesting mechanisms first, then whole seeds with more and more of them.
+/// What one sees in between: glimpses at the most interesting mechanisms first, brief runs of all, then whole seeds with more and more of them.
 #[test]
 fn answers_grow() {
     let workload = Arc::new(server(Shape::default()));
@@ -79,6 +79,7 @@ fn answers_grow() {
     for _ in 0..2 {
         assert!(refinement.is_brief_next());
         let piece = refinement.next_piece().unwrap();
+        assert!(matches!(piece, Piece::Glimpse { .. }), "{piece:?}");
         let result = refinement.common().simulate(piece, &AtomicBool::new(false));
         refinement.keep(piece, result);
     }

@@ -72,9 +72,12 @@ impl Situation {
         self.snapshot.answers.iter().filter(|answer| self.lets_through(&answer.label()))
     }
 
-    /// The report of a mechanism in the pinned scenario.
+    /// The report of a mechanism in the pinned scenario, to be set beside the present one: none while whole runs there would stand beside
+    /// a brief one here, whose shorter warm-up alone changes latencies by far more than most knobs.
     pub fn pinned_report(&self, mechanism: Mechanism) -> Option<&RunReport> {
-        self.pinned.as_ref()?.snapshot.report(mechanism)
+        let pinned = self.pinned.as_ref()?.snapshot.answer(mechanism)?;
+        let waits = self.snapshot.answer(mechanism).is_some_and(|now| now.preview && !pinned.preview);
+        pinned.measured().filter(|_| !waits)
     }
 
     /// True when a text contains the filter, whatever the case.

@@ -12,6 +12,7 @@ use super::theme::{Theme, ThemeName};
 use super::update::update;
 use super::view::REGISTRY;
 use Key::{Char, Enter, Esc, Tab};
+use mechanisms::registry::Mechanism;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,6 +43,19 @@ fn pinned(columns: u16, rows: u16) -> State {
     }
     update(&mut state, Action::Arrived(Arc::new(other)));
     state
+}
+
+#[test]
+fn differences_from_the_pinned_scenario_wait_for_whole_runs() {
+    let mut state = pinned(120, 36);
+    let now = |state: &State| state.situation.pinned_report(Mechanism::Sync).is_some();
+    assert!(now(&state));
+    let mut brief = (*state.situation.snapshot).clone();
+    brief.answers.iter_mut().for_each(|answer| answer.preview = true);
+    update(&mut state, Action::Arrived(Arc::new(brief)));
+    assert!(!now(&state), "a brief run beside a whole one");
+    press(&mut state, &[Char('p')]);
+    assert!(now(&state), "both are brief");
 }
 
 #[test]

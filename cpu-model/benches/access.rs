@@ -12,7 +12,8 @@ fn main() {
     divan::main();
 }
 
-const LEDGER: CpuOptions = CpuOptions { ledger: true, shadow: Shadow::Off, user_base_cpi_milli: None, user_call_depth: 0 };
+const LEDGER: CpuOptions =
+    CpuOptions { ledger: true, shadow: Shadow::Off, user_base_cpi_milli: None, user_call_depth: 0, user_loads_depend: false };
 
 fn bench(bencher: Bencher, stream: &stream::Stream, cores: usize, options: CpuOptions) {
     let machine = Machine::preset("nehalem").expect("a bundled machine");

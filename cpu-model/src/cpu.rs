@@ -24,6 +24,8 @@ pub struct CpuOptions {
     pub user_base_cpi_milli: Option<u32>,
     /// Returns of the program that the kernel's calls push out of the return stack during a system call.
     pub user_call_depth: u32,
+    /// Each load of user code needs the result of the one before: no miss hides behind another, and all of its latency is exposed.
+    pub user_loads_depend: bool,
 }
 
 /// All cores with the levels they share.
@@ -61,7 +63,7 @@ impl Cpu {
             Box::new(Hierarchy::new(&alone, cores, layout, seed))
         });
         Ok(Cpu {
-            pace: Pace::new(machine, options.user_base_cpi_milli),
+            pace: Pace::new(machine, &options),
             machine_side: Hierarchy::new(machine, cores, layout, seed),
             shadow_side,
             tally,

@@ -31,6 +31,10 @@ pub struct Machine {
     pub l1i: CacheSpec,
     /// First-level data cache.
     pub l1d: CacheSpec,
+    /// What the front end takes to get going again after an instruction line that the first level lacked, besides the line's latency; 0
+    /// where nothing is known of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub l1i_refill_cycles: u32,
     /// Private second level.
     pub l2: CacheSpec,
     /// Last level, shared by groups of cores.
@@ -65,6 +69,10 @@ pub struct Machine {
     pub copy: CopySpec,
     /// What decides which mitigations apply.
     pub facts: Facts,
+}
+
+fn is_zero(cycles: &u32) -> bool {
+    *cycles == 0
 }
 
 /// Share of a miss's latency that stalls the core, in thousandths.

@@ -120,6 +120,7 @@ impl Machine {
         within("frequency_mhz", self.frequency_mhz, 1, 100_000)?;
         within("cores_max", self.cores_max, 1, CORES_MAX)?;
         within("width", self.width, 1, 32)?;
+        within("l1i_refill_cycles", self.l1i_refill_cycles, 0, 1000)?;
         within("rob", self.rob, 1, 65_536)?;
         within("outstanding_misses", self.outstanding_misses, 1, 1024)?;
         let least = self.least_base_cpi_milli();

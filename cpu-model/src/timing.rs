@@ -5,6 +5,7 @@
 
 use crate::branch::Mispredicted;
 use crate::counters::Structure;
+use crate::cpu::CpuOptions;
 use crate::crossing::Window;
 use crate::hierarchy::{Access, NOWHERE, Source, one_miss};
 use crate::machine::Machine;
@@ -19,10 +20,12 @@ pub(crate) struct Pace {
     base_cpi_milli: [u32; 2],
     instruction_permille: [u32; 2],
     data_permille: [u32; 2],
+    l1i_refill_cycles: u32,
     l1d_cycles: u32,
     l2_cycles: u32,
     l3_cycles: u32,
-    rob: u64,
+    /// Instructions behind a miss that may hide theirs: by [`Context::code_index`]; none where loads depend on each other.
+    hiding_window: [u64; 2],
     /// Distance in the window between two misses of a string copy, so that no more are outstanding than the core has buffers for.
     copy_step: u64,
     mispredict_cycles: Cycles,
@@ -32,16 +35,20 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub fn new(machine: &Machine, user_base_cpi_milli: Option<u32>) -> Pace {
+    pub fn new(machine: &Machine, options: &CpuOptions) -> Pace {
         let exposure = &machine.exposure;
+        let rob = u64::from(machine.rob);
+        let (user_window, user_data_permille) =
+            if options.user_loads_depend { (0, 1000) } else { (rob, exposure.data_permille_user) };
         Pace {
-            base_cpi_milli: [user_base_cpi_milli.unwrap_or(machine.base_cpi_user_milli), machine.base_cpi_kernel_milli],
+            base_cpi_milli: [options.user_base_cpi_milli.unwrap_or(machine.base_cpi_user_milli), machine.base_cpi_kernel_milli],
             instruction_permille: [exposure.instruction_permille_user, exposure.instruction_permille_kernel],
-            data_permille: [exposure.data_permille_user, exposure.data_permille_kernel],
+            data_permille: [user_data_permille, exposure.data_permille_kernel],
+            l1i_refill_cycles: machine.l1i_refill_cycles,
             l1d_cycles: machine.l1d.latency_cycles,
             l2_cycles: machine.l2.latency_cycles,
             l3_cycles: machine.l3.latency_cycles,
-            rob: machine.rob.into(),
+            hiding_window: [user_window, rob],
             copy_step: u64::from(machine.rob.div_ceil(machine.outstanding_misses)),
             mispredict_cycles: machine.branch.mispredict_cycles.into(),
             resteer_cycles: machine.branch.resteer_cycles.into(),
@@ -177,11 +184,11 @@ impl CoreClock {
         self.pass(Component::Work(context.domain, Cause::Copy), cycles);
     }
 
-    /// An instruction line was not in the first level: fetch waits for the whole latency of where it is.
+    /// An instruction line was not in the first level: fetch waits for the whole latency of where it is, and for the front end.
     #[inline]
     pub fn wait_for_fetch(&mut self, pace: &Pace, context: Context, access: &Access) -> StallByLevel {
         let permille = pace.instruction_permille[context.code_index()];
-        let total = exposed(access.latency, permille, &mut self.instruction_carry);
+        let total = exposed(access.latency + pace.l1i_refill_cycles, permille, &mut self.instruction_carry);
         let cause = match access.source {
             Source::L2 => Cause::FetchL2,
             Source::L3 => Cause::FetchL3,
@@ -200,7 +207,8 @@ impl CoreClock {
             self.copy_lines_left -= 1;
             self.position += pace.copy_step;
         }
-        let hidden = if self.position - self.lead.position < pace.rob { self.lead.latency } else { 0 };
+        let window = pace.hiding_window[context.code_index()];
+        let hidden = if self.position - self.lead.position < window { self.lead.latency } else { 0 };
         if raw > hidden || hidden == 0 {
             let ready_at = self.lead.ready_at.max(self.clock + Cycles::from(raw));
             self.lead = LeadingMiss { position: self.position, latency: raw, ready_at };

@@ -243,6 +243,33 @@ fn lost_returns_are_mispredicted_after_the_call() {
 }
 
 #[test]
+fn the_front_end_gets_going_again_after_each_line_that_was_missing() {
+    let stall = |l1i_refill_cycles: u32| {
+        let mut machine = tiny();
+        machine.l1i_refill_cycles = l1i_refill_cycles;
+        let mut cpu = translated(&machine, 1, Shadow::Off);
+        run(&mut cpu, Context::USER, &[fetch(100, 0), fetch(300, 0), fetch(100, 0)])
+    };
+    assert_eq!(stall(7), stall(0) + 2 * 7);
+}
+
+/// Two loads from memory side by side: the second hides behind the first, unless it needs its result.
+#[test]
+fn loads_that_depend_hide_nothing() {
+    let cycles = |user_loads_depend: bool| {
+        let mut layout = Layout::new();
+        layout.chunk(PageSize::Large);
+        let options = CpuOptions { user_loads_depend, ..CpuOptions::default() };
+        let mut cpu = Cpu::new(&tiny(), 1, &layout, options, 1).unwrap();
+        cpu.touch(CORE, Context::USER, 4001, OpKind::Load);
+        cpu.spend(CORE, Component::Idle, 1000);
+        run(&mut cpu, Context::USER, &[load(100), load(300)])
+    };
+    assert_eq!(cycles(true), 2 * 200);
+    assert!(cycles(false) <= 200, "{}", cycles(false));
+}
+
+#[test]
 fn a_process_switch_spares_global_entries_and_pcid_spares_all() {
     for (pcid, user_cost) in [(false, 11), (true, 0)] {
         let mut machine = tiny();

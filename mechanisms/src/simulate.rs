@@ -272,6 +272,7 @@ pub fn system<'a>(
         shadow,
         user_base_cpi_milli: workload.user_base_cpi_milli,
         user_call_depth: workload.user_call_depth.unwrap_or(settings.kernel.user_call_depth),
+        user_loads_depend: workload.user_loads_depend,
     };
     let seeds = SeedTree::new(seed);
     Ok(System::new(workload, &settings.machine, &settings.kernel, &settings.clients, &size, options, &seeds)?)

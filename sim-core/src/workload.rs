@@ -488,6 +488,10 @@ pub struct Workload {
     /// Frames that the program returns through between two calls beyond those in its blocks; otherwise the kernel's description says.
     #[serde(default)]
     pub user_call_depth: Option<u32>,
+    /// Each load of the program's user code needs the result of the one before, as in a list that is followed: its misses neither hide
+    /// behind each other nor behind anything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub user_loads_depend: bool,
     /// What the importer understood, guessed and dropped.
     pub notes: Vec<Note>,
 }

@@ -183,6 +183,7 @@ pub fn server(shape: Shape) -> Workload {
         user_base_cpi_milli: None,
         stated_kernel_work: Vec::new(),
         user_call_depth: None,
+        user_loads_depend: false,
         notes: vec![Note { certainty: Certainty::Guessed, text: "every block is made up".into(), count: 1 }],
     }
 }

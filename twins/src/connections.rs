@@ -3,10 +3,12 @@
 
 use crate::case::{Connections, EVENTS_MAX, MESSAGE_BYTES, Way};
 use crate::error::{TwinError, expect};
+use crate::interrupted::clock_cost;
 use crate::parts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
+use crate::work::UserWork;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -35,6 +37,8 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
     all.push(Variant { series: parts::USER.into(), x: 1, twin: server(PART_CONNECTIONS, Step::User)? });
     all.push(Variant { series: parts::call(RECEIVE), x: 1, twin: server(PART_CONNECTIONS, Step::Receive)? });
     all.push(Variant { series: parts::call(SEND), x: 1, twin: server(PART_CONNECTIONS, Step::Send)? });
+    let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock_cost());
+    all.push(Variant { series: parts::cold(SEND), x: 1, twin: server(PART_CONNECTIONS, swept)? });
     for events in [1, PART_CONNECTIONS] {
         all.push(Variant { series: parts::EPOLL.into(), x: events, twin: server(events, Step::Ready(ready_set()?))? });
     }
@@ -93,6 +97,8 @@ enum Step {
     User,
     Receive,
     Send,
+    /// Sends, each after a sweep of the first level.
+    SendCold(UserWork, Duration),
     Ready(ReadySet),
     Serve(ReadySet),
     Ring(Box<Ring>),
@@ -134,10 +140,11 @@ impl Server {
     /// One round; what is timed of it.
     fn round(&mut self, tally: &mut Tally) -> Result<(), TwinError> {
         let all = self.server.len();
-        if !matches!(self.step, Step::User | Step::Send) {
+        if !matches!(self.step, Step::User | Step::Send | Step::SendCold(..)) {
             self.ask()?;
         }
         let begun = Instant::now();
+        let mut cold = None;
         let (calls, moved) = match &mut self.step {
             Step::User => {
                 self.buffers.iter_mut().for_each(|buffer| self.table.serve(buffer));
@@ -145,6 +152,18 @@ impl Server {
             }
             Step::Send => {
                 self.server.iter_mut().zip(&self.buffers).try_for_each(|(connection, buffer)| write(connection, buffer))?;
+                (all, all)
+            }
+            Step::SendCold(sweep, clock) => {
+                let mut sum = Duration::ZERO;
+                for (connection, buffer) in self.server.iter_mut().zip(&self.buffers) {
+                    sweep.run();
+                    let begun = Instant::now();
+                    write(connection, buffer)?;
+                    sum += begun.elapsed().saturating_sub(*clock);
+                }
+                sweep.result();
+                cold = Some(sum);
                 (all, all)
             }
             Step::Receive => {
@@ -158,7 +177,7 @@ impl Server {
             Step::Serve(set) => (serve(set, &mut self.server, &mut self.buffers, &self.table)?, 2 * all),
             Step::Ring(ring) => (serve_ring(ring, &self.server, &self.table)?, 2 * all),
         };
-        tally.elapsed += begun.elapsed();
+        tally.elapsed += cold.unwrap_or_else(|| begun.elapsed());
         // a wait is one operation, whatever it returns
         tally.operations += if matches!(self.step, Step::Ready(_)) { 1 } else { all as u64 };
         tally.calls += calls as u64;
@@ -173,7 +192,7 @@ impl Server {
         match self.step {
             Step::User | Step::Receive => Ok(()),
             Step::Ready(_) => drain(&mut self.server),
-            Step::Send | Step::Serve(_) | Step::Ring(_) => drain(&mut self.clients),
+            Step::Send | Step::SendCold(..) | Step::Serve(_) | Step::Ring(_) => drain(&mut self.clients),
         }
     }
 }

@@ -3,11 +3,13 @@
 
 use crate::case::{Datagrams, MESSAGE_BYTES, Way};
 use crate::error::{TwinError, expect};
+use crate::interrupted::clock_cost;
 use crate::messages::Messages;
 use crate::parts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
+use crate::work::UserWork;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
@@ -30,6 +32,9 @@ pub fn variants(case: &Datagrams) -> Result<Vec<Variant>, TwinError> {
     all.push(Variant { series: parts::USER.into(), x: 1, twin: server(Step::User)? });
     all.push(Variant { series: parts::call(RECEIVE), x: 1, twin: server(Step::Receive)? });
     all.push(Variant { series: parts::call(SEND), x: 1, twin: server(Step::Send)? });
+    let clock = clock_cost();
+    let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock);
+    all.push(Variant { series: parts::cold(SEND), x: 1, twin: server(swept)? });
     all.push(Variant { series: SYNCHRONOUS.into(), x: 1, twin: server(Step::Serve)? });
     for way in &case.ways {
         for batch in &case.batches {
@@ -48,6 +53,8 @@ enum Step {
     User,
     Receive,
     Send,
+    /// Sends, each after a sweep of the first level.
+    SendCold(UserWork, Duration),
     Serve,
     Messages(Messages, usize),
     Ring(Box<Ring>, usize),
@@ -95,7 +102,7 @@ impl Server {
 
     /// One round; what is timed of it.
     fn round(&mut self, tally: &mut Tally) -> Result<(), TwinError> {
-        if matches!(self.step, Step::User | Step::Send) {
+        if matches!(self.step, Step::User | Step::Send | Step::SendCold(..)) {
             return self.round_of_parts(tally);
         }
         self.ask()?;
@@ -140,10 +147,18 @@ impl Server {
             tally.elapsed += begun.elapsed();
             return Ok(());
         }
-        for buffer in &self.buffers {
-            send(&self.server, buffer)?;
+        if let Step::SendCold(sweep, clock) = &mut self.step {
+            for buffer in &self.buffers {
+                sweep.run();
+                let begun = Instant::now();
+                send(&self.server, buffer)?;
+                tally.elapsed += begun.elapsed().saturating_sub(*clock);
+            }
+            sweep.result();
+        } else {
+            self.buffers.iter().try_for_each(|buffer| send(&self.server, buffer))?;
+            tally.elapsed += begun.elapsed();
         }
-        tally.elapsed += begun.elapsed();
         tally.calls += self.buffers.len() as u64;
         tally.bytes += (self.buffers.len() * MESSAGE_BYTES) as u64;
         self.take(true)

@@ -55,7 +55,11 @@ impl TwinError {
 }
 
 /// Checks what a call returned.
-pub(crate) fn expect(what: &'static str, returned: i64, expected: usize) -> Result<(), TwinError> {
-    let expected = expected as i64;
+pub(crate) fn expect_result(what: &'static str, returned: i64, expected: i64) -> Result<(), TwinError> {
     if returned == expected { Ok(()) } else { Err(TwinError::Short { what, returned, expected }) }
+}
+
+/// Checks how many bytes a call moved.
+pub(crate) fn expect(what: &'static str, returned: i64, expected: usize) -> Result<(), TwinError> {
+    expect_result(what, returned, expected as i64)
 }

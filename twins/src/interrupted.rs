@@ -25,6 +25,9 @@ pub fn variants(case: &Interrupted) -> Result<Vec<Variant>, TwinError> {
         all.push(Variant { series: parts::call(case.call.name()), x: 1, twin });
     }
     let clock = clock_cost();
+    let swept = Loop { work: UserWork::new(parts::SWEEP), call: Interrupting::new(case.call)?, timed: Timed::Call(clock) };
+    all.push(Variant { series: parts::cold(case.call.name()), x: 1, twin: Box::new(swept) });
+    all.extend(parts::code());
     for interval in &case.intervals {
         let work = Work { shape: case.shape, instructions: *interval };
         all.push(parts::user(work));
@@ -84,7 +87,7 @@ impl Twin for Loop {
 }
 
 /// What is measured of nothing between two looks at the clock.
-fn clock_cost() -> Duration {
+pub(crate) fn clock_cost() -> Duration {
     const LOOKS: u32 = 10_000;
     let mut sums: Vec<Duration> = (0..9)
         .map(|_| {

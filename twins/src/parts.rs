@@ -1,12 +1,12 @@
 //! Parts measured apart: what a null call costs, a call that follows itself, user work alone, entries that do nothing. Simpler models
 //! are made of them, and the simulation is anchored in them. No part is a point of a curve that predictions are compared with.
 
-use crate::case::{Interruption, WRITE_BYTES, Work};
+use crate::case::{Interruption, Shape, WRITE_BYTES, Way, Work};
 use crate::error::{TwinError, expect};
 use crate::facts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
-use crate::work::UserWork;
+use crate::work::{FUNCTION_INSTRUCTIONS, UserWork};
 use host::temporary::TemporaryFile;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
@@ -21,12 +21,40 @@ pub const USER: &str = "part user";
 pub const RING_NOP: &str = "part io_uring nop";
 /// An `epoll_wait` that returns so many events.
 pub const EPOLL: &str = "part epoll_wait";
+/// Code that is gone through, by its KiB, [`CODE_INSTRUCTIONS`] at a time.
+pub const CODE: &str = "part code";
+/// Code that every first-level instruction cache holds, and code that none does, KiB.
+pub const CODE_KIB: [u32; 2] = [8, 64];
+/// Instructions of one piece of [`CODE`].
+pub const CODE_INSTRUCTIONS: u32 = 10_000;
+/// What takes the first level from a call before it is timed cold: twice a cache of 32 KiB, both of data and of code, gone through once.
+pub const SWEEP: Work = Work { shape: Shape { data_kib: 64, code_kib: 64 }, instructions: 2 * 128 * FUNCTION_INSTRUCTIONS };
 /// Entries of the larger enter.
 pub const NOPS: u32 = 64;
 
 /// Name of the series of a call that follows itself.
 pub fn call(name: &str) -> String {
     format!("{PREFIX}{name}")
+}
+
+/// Name of the series of an enter with [`NOPS`] reads from the end of the file on, per enter: what a way of naming file and buffer costs.
+/// Such reads count as failed, which costs something too: only what ways differ by is of use.
+pub fn reads_of_nothing(way: Way) -> String {
+    format!("{PREFIX}{}, read of nothing", way.name())
+}
+
+/// Name of the series of a call that comes back after [`SWEEP`].
+pub fn cold(name: &str) -> String {
+    format!("{PREFIX}{name} cold")
+}
+
+/// Code alone.
+pub fn code() -> Vec<Variant> {
+    let of = |kib: u32| {
+        let work = Work { shape: Shape { data_kib: 0, code_kib: kib }, instructions: CODE_INSTRUCTIONS };
+        Variant { series: CODE.into(), x: kib, twin: Box::new(Alone(UserWork::new(work))) }
+    };
+    CODE_KIB.map(of).into()
 }
 
 /// The null call.

@@ -2,6 +2,7 @@
 
 use crate::case::{ReadLoop, Way, Work};
 use crate::error::{TwinError, expect};
+use crate::interrupted::clock_cost;
 use crate::parts;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
@@ -9,7 +10,7 @@ use crate::work::UserWork;
 use host::temporary::TemporaryFile;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Series of the reads that are made where they stand.
 pub const SYNCHRONOUS: &str = "synchronous";
@@ -22,15 +23,22 @@ pub const CALL: &str = "pread64";
 /// # Errors
 /// When the host has no io_uring, or no file can be made.
 pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
-    let one = |work: Option<Work>| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Synchronous::new(case, work)?)) };
+    let one = |work: Option<Work>, timed: Timed| -> Result<Box<dyn Twin>, TwinError> {
+        Ok(Box::new(Synchronous::new(case, work, timed)?))
+    };
+    let cold = one(Some(parts::SWEEP), Timed::Call(clock_cost()))?;
     let mut all = vec![
         parts::null_call(),
         parts::user(case.work),
-        Variant { series: parts::call(CALL), x: 1, twin: one(None)? },
-        Variant { series: SYNCHRONOUS.into(), x: 1, twin: one(Some(case.work))? },
+        Variant { series: parts::call(CALL), x: 1, twin: one(None, Timed::All)? },
+        Variant { series: parts::cold(CALL), x: 1, twin: cold },
+        Variant { series: SYNCHRONOUS.into(), x: 1, twin: one(Some(case.work), Timed::All)? },
     ];
     all.extend(parts::ring_nops()?);
+    all.extend(parts::code());
     for way in &case.ways {
+        let nothing = Batched { nothing: true, ..Batched::new(case, *way, parts::NOPS)? };
+        all.push(Variant { series: parts::reads_of_nothing(*way), x: parts::NOPS, twin: Box::new(nothing) });
         for batch in &case.batches {
             let twin = Box::new(Batched::new(case, *way, *batch)?);
             all.push(Variant { series: way.name().into(), x: *batch, twin });
@@ -39,39 +47,66 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
     Ok(all)
 }
 
+/// What is timed of reads that are made where they stand.
+#[derive(Clone, Copy)]
+enum Timed {
+    All,
+    /// The read, less the cost of a look at the clock.
+    Call(Duration),
+}
+
 struct Synchronous {
     file: TemporaryFile,
+    timed: Timed,
     work: Option<UserWork>,
     buffers: Vec<Vec<u8>>,
     next: usize,
 }
 
 impl Synchronous {
-    fn new(case: &ReadLoop, work: Option<Work>) -> Result<Synchronous, TwinError> {
+    fn new(case: &ReadLoop, work: Option<Work>, timed: Timed) -> Result<Synchronous, TwinError> {
         let (buffers, bytes) = (case.buffers as usize, case.bytes as usize);
         let file = parts::scratch_file(buffers * bytes)?;
-        Ok(Synchronous { file, work: work.map(UserWork::new), buffers: vec![vec![0; bytes]; buffers], next: 0 })
+        Ok(Synchronous { file, timed, work: work.map(UserWork::new), buffers: vec![vec![0; bytes]; buffers], next: 0 })
+    }
+}
+
+impl Synchronous {
+    /// The next read, and its bytes.
+    #[inline]
+    fn read(&mut self) -> Result<usize, TwinError> {
+        let all = self.buffers.len();
+        let buffer = &mut self.buffers[self.next];
+        let bytes = buffer.len();
+        let read = self.file.file().read_at(buffer, (self.next * bytes) as u64).map_err(TwinError::host(CALL))?;
+        expect(CALL, read as i64, bytes)?;
+        self.next = (self.next + 1) % all;
+        Ok(read)
     }
 }
 
 impl Twin for Synchronous {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
-        let mut bytes = 0;
+        let (mut bytes, mut calls) = (0, Duration::ZERO);
         let begun = Instant::now();
         for _ in 0..operations {
             if let Some(work) = &mut self.work {
                 work.run();
             }
-            let buffer = &mut self.buffers[self.next];
-            let offset = (self.next * buffer.len()) as u64;
-            let read = self.file.file().read_at(buffer, offset).map_err(TwinError::host(CALL))?;
-            expect(CALL, read as i64, buffer.len())?;
-            bytes += read as u64;
-            self.next = (self.next + 1) % self.buffers.len();
+            if matches!(self.timed, Timed::Call(_)) {
+                let begun = Instant::now();
+                bytes += self.read()?;
+                calls += begun.elapsed();
+            } else {
+                bytes += self.read()?;
+            }
         }
-        let elapsed = begun.elapsed();
+        let elapsed = match self.timed {
+            Timed::Call(clock) => calls.saturating_sub(clock * operations as u32),
+            _ => begun.elapsed(),
+        };
         self.work.as_ref().map(UserWork::result);
-        Ok(Tally { operations, calls: operations, bytes, elapsed })
+        Ok(Tally { operations, calls: operations, bytes: bytes as u64, elapsed })
     }
 }
 
@@ -84,6 +119,8 @@ struct Batched {
     bytes: u32,
     buffers: usize,
     next: usize,
+    /// Nothing but entries that read from the end of the file on; an operation is then an enter.
+    nothing: bool,
 }
 
 impl Batched {
@@ -94,12 +131,33 @@ impl Batched {
             ring.register(file.file().as_raw_fd())?;
         }
         let work = UserWork::new(case.work);
-        Ok(Batched { ring, file, work, batch, bytes: case.bytes, buffers: case.buffers as usize, next: 0 })
+        Ok(Batched { ring, file, work, batch, bytes: case.bytes, buffers: case.buffers as usize, next: 0, nothing: false })
+    }
+}
+
+impl Batched {
+    /// Enters with entries that read nothing.
+    fn enter_for_nothing(&mut self, enters: u64) -> Result<Tally, TwinError> {
+        let file = self.file.file().as_raw_fd();
+        let end = u64::from(self.bytes) * self.buffers as u64;
+        self.ring.take_enters();
+        let begun = Instant::now();
+        for _ in 0..enters {
+            for _ in 0..self.batch {
+                self.ring.read_nothing(file, self.next, end)?;
+                self.next = (self.next + 1) % self.buffers;
+            }
+            self.ring.complete()?;
+        }
+        Ok(Tally { operations: enters, calls: self.ring.take_enters(), bytes: 0, elapsed: begun.elapsed() })
     }
 }
 
 impl Twin for Batched {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        if self.nothing {
+            return self.enter_for_nothing(operations);
+        }
         let batches = operations.div_ceil(self.batch.into());
         let file = self.file.file().as_raw_fd();
         self.ring.take_enters();

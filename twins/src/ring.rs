@@ -2,7 +2,7 @@
 //! before all entries have completed, and waits for its entries before it goes. So what is unsafe stays here.
 
 use crate::case::RING_ENTRIES;
-use crate::error::{TwinError, expect};
+use crate::error::{TwinError, expect_result};
 use io_uring::{IoUring, opcode, squeue::Entry, types};
 use std::os::fd::RawFd;
 
@@ -98,12 +98,25 @@ impl Ring {
     /// # Errors
     /// When the ring is full.
     pub fn read(&mut self, file: RawFd, index: usize, offset: u64) -> Result<(), TwinError> {
+        let length = self.buffers[index].len();
+        self.read_at(file, index, offset, length as i64)
+    }
+
+    /// Prepares a read from the end of a file on: everything but the file system's own work.
+    ///
+    /// # Errors
+    /// When the ring is full.
+    pub fn read_nothing(&mut self, file: RawFd, index: usize, end: u64) -> Result<(), TwinError> {
+        self.read_at(file, index, end, 0)
+    }
+
+    fn read_at(&mut self, file: RawFd, index: usize, offset: u64, expected: i64) -> Result<(), TwinError> {
         let (address, length) = (self.buffers[index].as_mut_ptr(), self.buffers[index].len());
         let entry = match self.registered {
             Some(_) => opcode::ReadFixed::new(types::Fixed(0), address, length as u32, index as u16).offset(offset).build(),
             None => opcode::Read::new(types::Fd(file), address, length as u32).offset(offset).build(),
         };
-        self.push(entry, index, length)
+        self.push(entry, index, expected)
     }
 
     /// Prepares a receive of so many bytes into a buffer.
@@ -112,7 +125,7 @@ impl Ring {
     /// When the ring is full.
     pub fn receive(&mut self, socket: RawFd, index: usize) -> Result<(), TwinError> {
         let (address, length) = (self.buffers[index].as_mut_ptr(), self.buffers[index].len());
-        self.push(opcode::Recv::new(types::Fd(socket), address, length as u32).build(), index, length)
+        self.push(opcode::Recv::new(types::Fd(socket), address, length as u32).build(), index, length as i64)
     }
 
     /// Prepares a send of a buffer.
@@ -121,11 +134,11 @@ impl Ring {
     /// When the ring is full.
     pub fn send(&mut self, socket: RawFd, index: usize) -> Result<(), TwinError> {
         let (address, length) = (self.buffers[index].as_ptr(), self.buffers[index].len());
-        self.push(opcode::Send::new(types::Fd(socket), address, length as u32).build(), index, length)
+        self.push(opcode::Send::new(types::Fd(socket), address, length as u32).build(), index, length as i64)
     }
 
-    fn push(&mut self, entry: Entry, index: usize, expected: usize) -> Result<(), TwinError> {
-        self.results_expected[index] = expected as i64;
+    fn push(&mut self, entry: Entry, index: usize, expected: i64) -> Result<(), TwinError> {
+        self.results_expected[index] = expected;
         // SAFETY: the entry's address lies in a buffer of this ring, which is neither handed out nor freed before it has completed.
         let pushed = unsafe { self.ring.submission().push(&entry.user_data(index as u64)) };
         pushed.map_err(|_| TwinError::Lacking("the submission ring is full".into()))?;
@@ -152,7 +165,7 @@ impl Ring {
             for entry in self.ring.completion() {
                 completed += 1;
                 let expected = self.results_expected[entry.user_data() as usize];
-                failure = failure.or(expect("an io_uring entry", entry.result().into(), expected as usize).err());
+                failure = failure.or(expect_result("an io_uring entry", entry.result().into(), expected).err());
             }
             self.under_way -= completed;
             if completed == 0 {

@@ -3,6 +3,7 @@
 use crate::error::TwinError;
 use host::interleave::interleaved;
 use host::statistics::median;
+use nix::sys::resource::{UsageWho, getrusage};
 use std::time::Duration;
 
 /// What a stretch of operations did.
@@ -71,21 +72,52 @@ const FIRST_LOOK: u64 = 64;
 /// Operations of a visit at most.
 const OPERATIONS_MAX: u64 = 1 << 22;
 
+/// A visit in which this thread had to give its processor to another is made again, so often at most: what remains is the noise of a
+/// host that is busy throughout.
+const AGAIN_MOST: u32 = 10;
+
+/// How often this thread had to give its processor to another so far; 0 when the kernel does not say.
+fn preemptions() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.involuntary_context_switches() as i64)
+}
+
 /// Visits all variants in turn, each round beginning with another one.
 ///
 /// # Errors
 /// As [`Twin::run`].
-pub fn measure(mut variants: Vec<Variant>, plan: Plan) -> Result<Vec<Measurement>, TwinError> {
+pub fn measure(variants: Vec<Variant>, plan: Plan) -> Result<Vec<Measurement>, TwinError> {
+    measure_undisturbed(variants, plan, preemptions)
+}
+
+/// Runs a stretch until nobody else had the processor meanwhile.
+fn undisturbed(twin: &mut dyn Twin, operations: u64, preemptions: impl Fn() -> i64) -> Result<Tally, TwinError> {
+    let mut before = preemptions();
+    for _ in 1..AGAIN_MOST {
+        let tally = twin.run(operations)?;
+        let now = preemptions();
+        if now == before {
+            return Ok(tally);
+        }
+        before = now;
+    }
+    twin.run(operations)
+}
+
+fn measure_undisturbed(
+    mut variants: Vec<Variant>,
+    plan: Plan,
+    preemptions: impl Fn() -> i64,
+) -> Result<Vec<Measurement>, TwinError> {
     let mut operations = Vec::new();
     for variant in &mut variants {
         // the first stretch faults pages in and fills caches
         variant.twin.run(FIRST_LOOK)?;
-        let looked = variant.twin.run(FIRST_LOOK)?.nanoseconds().max(1.0);
+        let looked = undisturbed(variant.twin.as_mut(), FIRST_LOOK, &preemptions)?.nanoseconds().max(1.0);
         operations.push(((f64::from(plan.visit_us) * 1000.0 / looked) as u64).clamp(1, OPERATIONS_MAX));
     }
     let mut calls = vec![0.0; variants.len()];
     let samples = interleaved(variants.len(), plan.visits, |place, _| {
-        let tally = variants[place].twin.run(operations[place])?;
+        let tally = undisturbed(variants[place].twin.as_mut(), operations[place], &preemptions)?;
         calls[place] = tally.calls as f64 / tally.operations.max(1) as f64;
         Ok::<f64, TwinError>(tally.nanoseconds())
     })?;
@@ -118,11 +150,23 @@ mod tests {
     fn variants_are_looked_at_first_and_then_visited_in_turn() {
         let visits = Rc::new(RefCell::new(Vec::new()));
         let variant = |cost| Variant { series: "x".into(), x: 1, twin: Box::new(Counting(cost, Rc::clone(&visits))) };
-        let measured = measure(vec![variant(10), variant(20)], Plan { visits: 3, visit_us: 1 }).unwrap();
+        let plan = Plan { visits: 3, visit_us: 1 };
+        let measured = measure_undisturbed(vec![variant(10), variant(20)], plan, || 0).unwrap();
         let visits = visits.borrow();
         // a stretch that warms up, and one that says how long a visit is
         assert_eq!(visits[..4], [10, 10, 20, 20]);
         assert!(visits[4..].chunks(2).all(|round| round.contains(&10) && round.contains(&20)), "{visits:?}");
         assert_eq!(measured.iter().map(|one| (one.nanoseconds, one.calls)).collect::<Vec<_>>(), [(10.0, 2.0), (20.0, 2.0)]);
+    }
+    #[test]
+    fn a_visit_that_was_disturbed_is_made_again() {
+        let visits = Rc::new(RefCell::new(Vec::new()));
+        let mut twin = Counting(10, Rc::clone(&visits));
+        // another thread has the processor during the first two stretches
+        let disturbed = || visits.borrow().len().min(2) as i64;
+        undisturbed(&mut twin, 1, disturbed).unwrap();
+        assert_eq!(visits.borrow().len(), 3);
+        undisturbed(&mut twin, 1, || visits.borrow().len() as i64).unwrap();
+        assert_eq!(visits.borrow().len(), 3 + AGAIN_MOST as usize, "a busy host is no reason to stand still");
     }
 }

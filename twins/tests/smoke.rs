@@ -1,6 +1,6 @@
 //! Each twin at a tiny size: calls and bytes are counted, nothing is timed.
 
-use twins::case::{Case, Program, select};
+use twins::case::{Case, Program, Way, select};
 use twins::runner::{Tally, Variant};
 use twins::{connections, datagrams, interrupted, parts, read_loop};
 
@@ -28,6 +28,12 @@ fn reads_are_made_one_by_one_or_an_enter_a_batch() {
     }
     let nops = tally(&mut all, parts::RING_NOP, 64, 3);
     assert_eq!((nops.operations, nops.calls), (3, 3));
+    for way in [Way::Ring, Way::RingRegistered] {
+        let nothing = tally(&mut all, &parts::reads_of_nothing(way), parts::NOPS, 3);
+        assert_eq!((nothing.operations, nothing.calls, nothing.bytes), (3, 3, 0));
+    }
+    let cold = tally(&mut all, &parts::cold("pread64"), 1, 3);
+    assert_eq!((cold.operations, cold.calls, cold.bytes), (3, 3, 12_288));
 }
 
 #[test]
@@ -40,6 +46,9 @@ fn work_is_interrupted_once_an_interval() {
     }
     let alone = tally(&mut all, parts::USER, 1000, 20);
     assert_eq!((alone.calls, alone.bytes), (0, 0));
+    let cold = tally(&mut all, &parts::cold("pwrite64"), 1, 3);
+    assert_eq!((cold.operations, cold.calls, cold.bytes), (3, 3, 12_288));
+    assert!(parts::CODE_KIB.iter().all(|kib| tally(&mut all, parts::CODE, *kib, 3).calls == 0));
 }
 
 #[test]
@@ -54,6 +63,8 @@ fn datagrams_are_served_with_two_calls_each_or_two_a_batch() {
     }
     let receives = tally(&mut all, &parts::call(datagrams::RECEIVE), 1, 64);
     assert_eq!((receives.calls, receives.bytes), (64, 4_096));
+    let cold = tally(&mut all, &parts::cold(datagrams::SEND), 1, 64);
+    assert_eq!((cold.calls, cold.bytes), (64, 4_096));
 }
 
 #[test]
@@ -68,6 +79,8 @@ fn connections_are_served_after_a_wait_or_with_two_enters() {
     assert_eq!((ring.operations, ring.calls, ring.bytes), (64, 2, 8_192));
     let wait = tally(&mut all, parts::EPOLL, 16, 3);
     assert_eq!((wait.operations, wait.calls, wait.bytes), (3, 3, 0));
+    let cold = tally(&mut all, &parts::cold(connections::SEND), 1, 16);
+    assert_eq!((cold.operations, cold.calls, cold.bytes), (16, 16, 1_024));
 }
 
 #[test]

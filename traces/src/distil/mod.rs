@@ -228,6 +228,7 @@ pub fn distil(capture: &[u8], options: &DistilOptions<'_>) -> Result<Workload, T
         user_base_cpi_milli: None,
         stated_kernel_work: Vec::new(),
         user_call_depth: None,
+        user_loads_depend: false,
         notes,
     })
 }

@@ -147,6 +147,7 @@ pub fn distil(recording: &Recording, library: &[&Workload], options: &DistilOpti
         user_base_cpi_milli: from.user_base_cpi_milli.filter(|_| base.same_program),
         stated_kernel_work: if base.same_program { from.stated_kernel_work.clone() } else { Vec::new() },
         user_call_depth: from.user_call_depth.filter(|_| base.same_program),
+        user_loads_depend: from.user_loads_depend && base.same_program,
         notes,
     })
 }

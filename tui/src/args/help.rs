@@ -118,7 +118,7 @@ and then says what they cost together; no curve that it is compared with goes in
 synchronous calls, interrupted work against work alone. A point is inconclusive when its measurements spread over 4 %.
 
 Examples:
-  ringscope validate host                                  all cases, under the preset zen4
+  ringscope validate host                                  all cases, on this host as a brief calibration finds it
   ringscope validate host --machine host.ron -o host.html  under a machine that `ringscope calibrate` has measured, with curves
   ringscope validate host --only read-loop,udp --quick     some cases, a short look
   ringscope validate host --keep measured.json             keeps what was measured; --kept measured.json takes it again";

@@ -21,9 +21,10 @@ pub enum ValidateCommand {
 /// `ringscope validate host`.
 #[derive(Debug, Args)]
 pub struct HostArguments {
-    /// Machine: a RON file that `ringscope calibrate` wrote, or a preset
-    #[arg(long, value_name = "NAME|FILE", default_value = "zen4")]
-    pub machine: String,
+    /// Machine: a RON file that `ringscope calibrate` wrote (the .kernel.ron beside it is read too), or a preset [default: this host,
+    /// calibrated briefly]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub machine: Option<String>,
     /// Only these cases: names or their beginnings, separated by commas
     #[arg(long, value_name = "CASES", value_delimiter = ',')]
     pub only: Vec<String>,

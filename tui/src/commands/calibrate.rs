@@ -24,20 +24,8 @@ struct Files {
 /// Measures the host.
 pub fn calibrate(options: &CalibrateArguments, terminal: &Terminal) -> Result<()> {
     let files = options.output.as_deref().map(files).transpose()?;
-    let display = progress::display(terminal);
-    let request = Request {
-        effort: if options.quick { Effort::QUICK } else { Effort::FULL },
-        seeds: SeedTree::new(options.seed),
-        folder: std::env::temp_dir(),
-        progress: display.as_ref(),
-        cancel: cancel::flag(),
-    };
-    let measurements = match measure(&request) {
-        Ok(measurements) => measurements,
-        Err(HostError::Cancelled) => return Err(cancel::Interrupted.into()),
-        Err(error) => return Err(error.into()),
-    };
-    let host = describe(&measurements, &model_null_call)?;
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let (host, measurements) = described(effort, options.seed, terminal)?;
     let document = document(&host, &measurements)?;
     if let Some(files) = &files {
         write(files, &host, &measurements, &document)?;
@@ -57,6 +45,33 @@ pub fn calibrate(options: &CalibrateArguments, terminal: &Terminal) -> Result<()
     Ok(())
 }
 
+/// This host, measured and described.
+///
+/// # Errors
+/// A host that cannot be measured, measurements that make no machine, or an interruption.
+pub fn described(effort: Effort, seed: u64, terminal: &Terminal) -> Result<(HostMachine, Measurements)> {
+    let display = progress::display(terminal);
+    let request = Request {
+        effort,
+        seeds: SeedTree::new(seed),
+        folder: std::env::temp_dir(),
+        progress: display.as_ref(),
+        cancel: cancel::flag(),
+    };
+    let measurements = match measure(&request) {
+        Ok(measurements) => measurements,
+        Err(HostError::Cancelled) => return Err(cancel::Interrupted.into()),
+        Err(error) => return Err(error.into()),
+    };
+    let host = describe(&measurements, &model_null_call)?;
+    Ok((host, measurements))
+}
+
+/// The file with the kernel's part that is written beside a machine's.
+pub fn kernel_file(machine: &Path) -> PathBuf {
+    machine.with_extension("kernel.ron")
+}
+
 /// Names of the files, after a look at whether they can be written: nobody measures for a minute to hear that.
 fn files(machine: &Path) -> Result<Files> {
     if machine.extension().is_none_or(|ending| ending != "ron") {
@@ -66,8 +81,7 @@ fn files(machine: &Path) -> Result<Files> {
     if machine.is_dir() {
         bail!("{}: is a folder; give the name of a file", machine.display());
     }
-    let files =
-        Files { machine: machine.to_owned(), kernel: machine.with_extension("kernel.ron"), series: machine.with_extension("json") };
+    let files = Files { machine: machine.to_owned(), kernel: kernel_file(machine), series: machine.with_extension("json") };
     let probe = machine.with_extension(format!("{}.part", std::process::id()));
     std::fs::write(&probe, "")
         .and_then(|()| std::fs::remove_file(&probe))

@@ -7,6 +7,7 @@ mod config;
 mod diff;
 mod dsl;
 mod explain;
+mod host_settings;
 mod import;
 mod list;
 mod merge;

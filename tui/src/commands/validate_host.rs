@@ -1,6 +1,7 @@
 //! `ringscope validate host`: predicted beside measured on this host.
 
-use crate::args::{ExperimentOptions, HostArguments, TwinArguments};
+use super::host_settings::Described;
+use crate::args::{HostArguments, TwinArguments};
 use crate::render::host as render;
 use crate::terminal::Terminal;
 use crate::{cancel, output, progress};
@@ -32,6 +33,9 @@ const QUICK_PROCESSES: u32 = 5;
 pub struct Kept {
     /// Where and when.
     pub facts: Facts,
+    /// What was predicted with: the host as it was then.
+    #[serde(default)]
+    pub described: Option<Described>,
     /// By case.
     pub cases: Vec<KeptCase>,
 }
@@ -55,7 +59,7 @@ pub struct HostReport {
     pub command: String,
     /// Where and when it was measured.
     pub facts: Facts,
-    /// Name of the machine description.
+    /// Which machine the model simulates.
     pub machine: String,
     /// Seeds of the simulations.
     pub seeds: u32,
@@ -65,6 +69,21 @@ pub struct HostReport {
     pub cases: Vec<CaseReport>,
     /// What could not be checked, and why.
     pub not_checked: Vec<(String, String)>,
+}
+
+/// What was measured, and the machine to predict with.
+fn measured_and_described(options: &HostArguments, cases: &[Case], terminal: &Terminal) -> Result<(Kept, Described)> {
+    let named = options.machine.as_deref().map(Described::named).transpose()?;
+    if let Some(file) = &options.kept {
+        let kept = read_kept(file, cases)?;
+        let described = named.or_else(|| kept.described.clone()).with_context(|| {
+            format!("{}: does not say which machine it was measured on; give it with --machine", file.display())
+        })?;
+        return Ok((kept, described));
+    }
+    let described = named.map_or_else(|| Described::measured(terminal), Ok)?;
+    let kept = measure(options, cases, terminal)?;
+    Ok((Kept { described: Some(described.clone()), ..kept }, described))
 }
 
 /// Runs a validation on the host.
@@ -77,12 +96,8 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     if options.list {
         return output::print(&render::list(&cases, terminal));
     }
-    let experiment = ExperimentOptions { machine: Some(options.machine.clone()), ..ExperimentOptions::default() };
-    let settings = super::configuration(&experiment)?.settings;
-    let kept = match &options.kept {
-        Some(file) => read_kept(file, &cases)?,
-        None => measure(options, &cases, terminal)?,
-    };
+    let (kept, described) = measured_and_described(options, &cases, terminal)?;
+    let settings = described.settings()?;
     if let Some(file) = &options.keep {
         output::write_file(file, serde_json::to_string(&kept)?.as_bytes())?;
     }
@@ -100,7 +115,7 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
         schema: sim_core::report::SCHEMA,
         command: job.command,
         facts: kept.facts,
-        machine: settings.machine.name,
+        machine: described.origin,
         seeds,
         summary: summary(&reports),
         cases: reports,
@@ -120,7 +135,8 @@ fn is_page(file: &Path) -> bool {
 
 /// What has to be typed for the same measurement.
 fn command(options: &HostArguments) -> String {
-    let mut words = vec![format!("ringscope validate host --machine {}", options.machine)];
+    let mut words = vec!["ringscope validate host".to_owned()];
+    words.extend(options.machine.iter().map(|machine| format!("--machine {machine}")));
     if !options.only.is_empty() {
         words.push(format!("--only {}", options.only.join(",")));
     }
@@ -157,7 +173,7 @@ fn measure(options: &HostArguments, cases: &[Case], terminal: &Terminal) -> Resu
             case.processes.push(one_process(&case.name, plan)?);
         }
     }
-    Ok(Kept { facts, cases: kept })
+    Ok(Kept { facts, described: None, cases: kept })
 }
 
 /// This program again, for one case.
@@ -186,4 +202,44 @@ pub fn twin(options: &TwinArguments) -> Result<()> {
     let (variants, _) = variants(&case, beside)?;
     let measured = twins::measure(variants, Plan { visits: options.visits.max(1), visit_us: options.visit_us.max(1) })?;
     output::print(&(serde_json::to_string(&measured)? + "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Arguments, Command as Chosen, ValidateCommand};
+    use clap::Parser;
+
+    fn options(words: &[&str]) -> HostArguments {
+        let words = ["ringscope", "validate", "host"].into_iter().chain(words.iter().copied());
+        match Arguments::try_parse_from(words).unwrap().command {
+            Chosen::Validate { command: ValidateCommand::Host(options) } => options,
+            _ => unreachable!("the words name this command"),
+        }
+    }
+
+    /// What was kept is predicted with the machine that was kept with it, unless another one is given; without any there is a next step.
+    #[test]
+    fn what_was_kept_brings_its_machine() {
+        let terminal = Terminal { width: 140, color: false, color_errors: false, watched: false, quiet: true, verbose: false };
+        let file = std::env::temp_dir().join(format!("ringscope-kept-{}.json", std::process::id()));
+        let name = file.display().to_string();
+        let cases = case::select(&["udp".into()]).unwrap();
+        let described = Described { origin: "the host of a test".into(), ..Described::named("zen4").unwrap() };
+        let kept = |described| Kept {
+            facts: Facts::default(),
+            described,
+            cases: vec![KeptCase { name: "udp".into(), processes: Vec::new() }],
+        };
+        let asked = |kept: &Kept, words: &[&str]| {
+            std::fs::write(&file, serde_json::to_string(kept).unwrap()).unwrap();
+            measured_and_described(&options(words), &cases, &terminal).map(|found| found.1)
+        };
+        let own = asked(&kept(Some(described.clone())), &["--kept", &name]).unwrap();
+        let other = asked(&kept(Some(described.clone())), &["--kept", &name, "--machine", "nehalem"]).unwrap();
+        let error = asked(&kept(None), &["--kept", &name]).unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!((own, other.machine.name.as_str()), (described, "nehalem"));
+        assert!(error.contains("give it with --machine"), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The kernel's part of a configuration, as far as a host tells it.
 
+use super::DescribeError;
 use super::draft::{Confidence, Parameter};
 use host::facts::Facts;
 use host::findings::Findings;
@@ -64,6 +65,18 @@ pub(super) fn parameters(facts: &Facts, findings: &Findings, mitigations: Mitiga
         },
     });
     parameters
+}
+
+/// The kernel with these values in place of the preset's.
+pub(super) fn described(parameters: &[Parameter]) -> Result<Kernel, DescribeError> {
+    let preset = Kernel::preset(BASE).map_err(|error| DescribeError::Model(error.to_string()))?;
+    let mut values = serde_json::to_value(preset)?;
+    for parameter in parameters {
+        let pointer = format!("/{}", parameter.path.replace('.', "/"));
+        let place = values.pointer_mut(&pointer).ok_or_else(|| DescribeError::Path(parameter.path.clone()))?;
+        *place = parameter.value.clone();
+    }
+    Ok(serde_json::from_value(values)?)
 }
 
 /// Microseconds that a wake-up takes longer when it goes to another processor, with the spread.

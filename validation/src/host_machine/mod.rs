@@ -17,7 +17,7 @@ use cpu_model::{Machine, MachineError};
 use draft::Draft;
 use host::findings::Findings;
 use host::measurements::Measurements;
-use os_model::kernel::Mitigations;
+use os_model::kernel::{Kernel, Mitigations};
 
 /// Name of the described machine, in reports.
 pub const NAME: &str = "host";
@@ -37,6 +37,16 @@ pub struct HostMachine {
     pub kernel: Vec<Parameter>,
     /// All that the series say, also what has no place in a description.
     pub findings: Findings,
+}
+
+impl HostMachine {
+    /// The kernel, with what the host tells of it.
+    ///
+    /// # Errors
+    /// Values that a kernel description does not have: the list of values and the preset do not fit.
+    pub fn described_kernel(&self) -> Result<Kernel, DescribeError> {
+        kernel::described(&self.kernel)
+    }
 }
 
 /// A host that can't be described.
@@ -184,6 +194,16 @@ mod tests {
             text.lines().filter(|line| line.starts_with("    ") && line.contains(": ") && line.ends_with(',')).count() <= 2,
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_kernels_part_comes_into_a_kernel() {
+        let host = described(&MadeUp { noise: 0.0, mitigations: false, ..MadeUp::default() });
+        let kernel = host.described_kernel().unwrap();
+        let said = |path: &str| host.kernel.iter().find(|parameter| parameter.path == path).unwrap().value.clone();
+        assert_eq!(kernel.mitigations, Mitigations::Off);
+        assert_eq!(said("scheduler.tick_hz"), kernel.scheduler.tick_hz);
+        assert_eq!(said("scheduler.idle_exit_us"), kernel.scheduler.idle_exit_us);
     }
 
     /// The recorded kernel's blocks under a described machine take what the host takes.

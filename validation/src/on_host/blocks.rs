@@ -140,6 +140,20 @@ pub fn with_softirq(blocks: &mut BlockStore, step: &Step) -> BlockId {
     blocks.push(info.mode, info.origin, &ops, spans)
 }
 
+/// A recorded call that the protocol or the file system turns away: without their work.
+pub fn without_protocol(blocks: &mut BlockStore, block: BlockId) -> BlockId {
+    let info = blocks.info(block).clone();
+    let Some(hole) = info.span(Cut::Protocol) else { return block };
+    let (start, more) = (hole.start as u32, hole.len() as u32);
+    let all = blocks.ops(block);
+    let ops = [&all[..hole.start], &all[hole.end..]].concat();
+    let moved = |at: u32| if at <= start { at } else { at.saturating_sub(more).max(start) };
+    let spans = info.spans.iter().map(|span| Span { start: moved(span.start), end: moved(span.end), ..*span });
+    // what was inside is gone; the hole itself stays, empty
+    let spans = spans.filter(|span| span.cut == Cut::Protocol || span.start < span.end).collect();
+    blocks.push(info.mode, info.origin, &ops, spans)
+}
+
 /// One call for several messages: the first message's call whole, each further one's from its handler on, which is what
 /// `do_recvmmsg` and `__sys_sendmmsg` loop over.
 pub fn joined(blocks: &mut BlockStore, calls: &[BlockId]) -> BlockId {
@@ -159,15 +173,15 @@ fn page_of(ops: &[Op], kind: OpKind) -> Option<Line> {
     touched.iter().copied().find(|first| (0..PAGE_LINES).all(|line| touched.contains(&(first + line))))
 }
 
-/// A recorded read of 4 KiB from another page of the file into another buffer.
-pub fn read_of(blocks: &mut BlockStore, read: BlockId, page: Line, buffer: Line) -> BlockId {
-    let ops = blocks.ops(read);
+/// A recorded call that copies 4 KiB, between other pages: a read from one of the file into a buffer, a write the other way.
+pub fn copy_between(blocks: &mut BlockStore, copy: BlockId, page: Line, buffer: Line) -> BlockId {
+    let ops = blocks.ops(copy);
     let (from, to) = (page_of(ops, OpKind::Load), page_of(ops, OpKind::Store));
     let moved = |first: Option<Line>, own: Line, op: Op| {
         let inside = first.and_then(|first| op.offset.checked_sub(first)).filter(|line| *line < PAGE_LINES);
         inside.map_or(op, |line| Op { offset: own + line, ..op })
     };
-    replaced(blocks, read, |op| match (op.kind, op.region) {
+    replaced(blocks, copy, |op| match (op.kind, op.region) {
         (OpKind::Load, Region::Fixed) => moved(from, page, op),
         (OpKind::Store, Region::Fixed) => moved(to, buffer, op),
         _ => op,
@@ -213,7 +227,7 @@ mod tests {
         let read =
             call_loop::recorded_steps(&recording, sim_core::calls::CallNumber::from_name("pread64").unwrap(), "x").unwrap()[0];
         let mut blocks = recording.blocks.clone();
-        let moved = read_of(&mut blocks, read.kernel, 1 << 20, 1 << 21);
+        let moved = copy_between(&mut blocks, read.kernel, 1 << 20, 1 << 21);
         let touched = |first: Line, kind| {
             blocks.ops(moved).iter().filter(|op| op.kind == kind && op.offset >= first && op.offset < first + 64).count()
         };

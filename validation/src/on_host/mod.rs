@@ -4,6 +4,7 @@
 //!   nothing) and *points* of curves. Predictions are made of parts; points are only compared with.
 //! - `points`: which points a case has, and what each is a ratio to.
 //! - `simple`: what simpler models say, made of the same parts.
+//! - `primitives`: model twins of parts of single calls.
 //! - `blocks`, `workload`: the model twin of a case, from recorded calls and from user work of the case's shape.
 //! - `anchor`: the model is anchored in the parts; `predict`: what it then says to the points.
 //! - `report`: verdicts and the summary.
@@ -12,6 +13,7 @@ pub mod anchor;
 pub mod blocks;
 pub mod points;
 pub mod predict;
+pub mod primitives;
 pub mod readings;
 pub mod report;
 pub mod simple;

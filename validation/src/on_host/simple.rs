@@ -52,6 +52,12 @@ pub fn ring_cost(measured: &Parts) -> Result<RingCost, OnHostError> {
     Ok(RingCost { entry, enter: one - entry })
 }
 
+/// What a read is spared by registered files and buffers.
+fn spared_by_registration(measured: &Parts) -> Result<f64, OnHostError> {
+    let of = |way| measured.get(&parts::reads_of_nothing(way), parts::NOPS);
+    Ok((of(Way::Ring)? - of(Way::RingRegistered)?) / f64::from(parts::NOPS))
+}
+
 fn reads(case: &ReadLoop, point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     let null = measured.get(parts::NULL_CALL, 1)?;
     let call = measured.get(&parts::call(read_loop::CALL), 1)?;
@@ -59,9 +65,11 @@ fn reads(case: &ReadLoop, point: &Point, measured: &Parts) -> Result<Simple, OnH
     let ring = ring_cost(measured)?;
     let batch = f64::from(point.place.x);
     let together = user + call;
+    let registered = point.place.series == Way::RingRegistered.name();
+    let spared = if registered { spared_by_registration(measured)? } else { 0.0 };
     Ok(Simple {
         direct: (together - null * (1.0 - 1.0 / batch)) / together,
-        parts: (together - null + ring.entry + ring.enter / batch) / together,
+        parts: (together - null + ring.entry - spared + ring.enter / batch) / together,
     })
 }
 
@@ -133,6 +141,9 @@ mod tests {
         assert_eq!(ring_cost(&Parts::from_list(&list)).unwrap(), RingCost { entry: 10.0, enter: 120.0 });
         let simple = said("read-loop-1000", "io_uring", 4, &list);
         assert_eq!((simple.direct, simple.parts), (362.5 / 400.0, 390.0 / 400.0));
+        // 64 registered reads of nothing spare 320, each read 5
+        list.extend([("part io_uring, read of nothing", 64, 2320.0), ("part io_uring, registered, read of nothing", 64, 2000.0)]);
+        assert_eq!(said("read-loop-1000", "io_uring, registered", 4, &list).parts, 385.0 / 400.0);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::on_host::OnHostError;
 use crate::on_host::blocks::{self, ServeBlocks, UserBlocks};
 use crate::on_host::points::Place;
+use crate::on_host::primitives;
 use mechanisms::registry::Mechanism;
 use mechanisms::variants::Way as ModelWay;
 use sim_core::block::{BlockId, Op, OpKind, Region};
@@ -20,9 +21,10 @@ use twins::work::Piece;
 use twins::{Case, connections, datagrams, parts, read_loop};
 
 /// Recording of sockets, readiness and message batches.
-const SOCKETS: &str = "microbench-2";
+pub(super) const SOCKETS: &str = "microbench-2";
+
 /// A bundled recording, distilled once: anchors and points ask for it hundreds of times.
-fn recording(name: &'static str) -> Result<&'static Workload, OnHostError> {
+pub(super) fn recording(name: &'static str) -> Result<&'static Workload, OnHostError> {
     static CALLS: OnceLock<Workload> = OnceLock::new();
     static OF_SOCKETS: OnceLock<Workload> = OnceLock::new();
     let place = if name == SOCKETS { &OF_SOCKETS } else { &CALLS };
@@ -34,7 +36,7 @@ fn recording(name: &'static str) -> Result<&'static Workload, OnHostError> {
 }
 
 /// Calls of a loop that a part is measured with.
-const LOOP_CALLS: u32 = 64;
+pub(super) const LOOP_CALLS: u32 = 64;
 /// User instructions of one run of interrupted work, about: the chain of loads goes round several times.
 const RUN_INSTRUCTIONS: u32 = 200_000;
 /// Intervals of one run.
@@ -54,9 +56,9 @@ pub struct Model {
 }
 
 /// Synchronous calls.
-const SYNC: ModelWay = ModelWay { mechanism: Mechanism::Sync, variant: Some("recorded") };
+pub(super) const SYNC: ModelWay = ModelWay { mechanism: Mechanism::Sync, variant: Some("recorded") };
 /// Rings with an enter a batch.
-const RING: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring") };
+pub(super) const RING: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring") };
 /// Rings that a kernel thread on another core polls.
 const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring-poll-other-core") };
 
@@ -65,6 +67,9 @@ const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant
 /// # Errors
 /// A recording that lacks a call: none as long as the bundled captures are whole.
 pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
+    if let Some(made) = primitives::primitive(case, place)? {
+        return Ok(made);
+    }
     match (place.series.as_str(), &case.program) {
         (parts::NULL_CALL, _) => sync_loop(CallLoop::null(LOOP_CALLS).of(recording(call_loop::RECORDING)?)?, LOOP_CALLS),
         (parts::RING_NOP, _) => {
@@ -88,13 +93,15 @@ fn connection_count(place: &Place) -> u32 {
 }
 
 /// A workload under construction.
-struct Maker {
-    workload: Workload,
+pub(super) struct Maker {
+    /// What it will be.
+    pub workload: Workload,
     steps: Vec<Step>,
 }
 
 impl Maker {
-    fn new(recording: &Workload) -> Maker {
+    /// Of a recording, without its calls.
+    pub fn new(recording: &Workload) -> Maker {
         let text = "recorded calls with user work of a case's shape".into();
         let notes = vec![Note { certainty: Certainty::Guessed, text, count: 1 }];
         Maker { workload: Workload { classes: Vec::new(), notes, requests: 1, ..recording.clone() }, steps: Vec::new() }
@@ -105,12 +112,13 @@ impl Maker {
     }
 
     /// Appends a call; returns its number.
-    fn call(&mut self, recorded: &Step, user: BlockId, kernel: BlockId, depends: Vec<u16>) -> u16 {
+    pub fn call(&mut self, recorded: &Step, user: BlockId, kernel: BlockId, depends: Vec<u16>) -> u16 {
         self.steps.push(Step { user, kernel, client_softirq: BlockId::EMPTY, depends, ..recorded.clone() });
         self.steps.len() as u16 - 1
     }
 
-    fn finish(mut self, case: &str, way: ModelWay, cores: u32, operations: u32) -> Model {
+    /// A run of the calls.
+    pub fn finish(mut self, case: &str, way: ModelWay, cores: u32, operations: u32) -> Model {
         self.workload.name = case.into();
         self.workload.classes = vec![RequestClass {
             name: case.into(),
@@ -126,7 +134,8 @@ impl Maker {
     }
 }
 
-fn number(name: &str) -> CallNumber {
+/// A call by its name.
+pub(super) fn number(name: &str) -> CallNumber {
     CallNumber::from_name(name).unwrap_or(CallNumber::READ)
 }
 
@@ -151,17 +160,18 @@ fn reads(case: &ReadLoop, place: &Place) -> Result<Model, OnHostError> {
         }
         let store = &mut maker.workload.blocks;
         let work = blocks::push_user(store, &ops);
-        let kernel = blocks::read_of(store, step.kernel, pages + index * PAGE_LINES, buffers + index * PAGE_LINES);
+        let kernel = blocks::copy_between(store, step.kernel, pages + index * PAGE_LINES, buffers + index * PAGE_LINES);
         let group = index / batch * batch;
         // a batch begins when the one before it has ended
         let depends = (group.saturating_sub(batch)..group).map(|before| before as u16).collect();
         maker.call(step, work, kernel, depends);
     }
+    maker.workload.user_loads_depend = true;
     Ok(maker.finish("read-loop", if batched { RING } else { SYNC }, 1, case.buffers))
 }
 
 /// User work without calls, but for one that ends a run.
-fn alone(work: Work) -> Result<Model, OnHostError> {
+pub(super) fn alone(work: Work) -> Result<Model, OnHostError> {
     let recording = recording(call_loop::RECORDING)?;
     let recorded = call_loop::recorded_steps(recording, call_loop::null_call(), "user work")?;
     let mut maker = Maker::new(recording);
@@ -171,10 +181,13 @@ fn alone(work: Work) -> Result<Model, OnHostError> {
     (0..intervals).for_each(|_| user.piece(Piece::of(work), &mut ops));
     let block = blocks::push_user(&mut maker.workload.blocks, &ops);
     maker.call(recorded[0], block, recorded[0].kernel, Vec::new());
+    // the only loads are the chain's
+    maker.workload.user_loads_depend = true;
     Ok(maker.finish("user work", SYNC, 1, intervals))
 }
 
-fn intervals(instructions: u32) -> u32 {
+/// Pieces of one run of user work.
+pub(super) fn intervals(instructions: u32) -> u32 {
     (RUN_INSTRUCTIONS / instructions.max(1)).clamp(*INTERVALS.start(), *INTERVALS.end())
 }
 
@@ -189,22 +202,28 @@ fn interruptions(case: &Interrupted, place: &Place) -> Result<Model, OnHostError
     let hot = place.series.starts_with(parts::PREFIX);
     let mut user = UserBlocks::new(case.shape, &mut maker.workload.layout);
     let count = if hot { LOOP_CALLS } else { intervals(place.x) };
+    // each write goes to the same page from the same buffer
+    let (from, to) = (maker.area(PAGE_LINES, PageSize::Small), maker.area(PAGE_LINES, PageSize::Large));
     for index in 0..count as usize {
         let step = recorded[index % recorded.len()];
         let mut ops = Vec::new();
         if !hot {
             user.piece(Piece::of(work), &mut ops);
         }
-        let block = blocks::push_user(&mut maker.workload.blocks, &ops);
-        maker.call(step, block, step.kernel, Vec::new());
+        let store = &mut maker.workload.blocks;
+        let (work, kernel) = (blocks::push_user(store, &ops), blocks::copy_between(store, step.kernel, from, to));
+        maker.call(step, work, kernel, Vec::new());
     }
+    maker.workload.user_loads_depend = true;
     Ok(maker.finish("interrupted work", SYNC, 1, count))
 }
 
 /// Recorded calls on sockets of one kind.
-struct Sockets<'a> {
-    receives: Vec<&'a Step>,
-    sends: Vec<&'a Step>,
+pub(super) struct Sockets<'a> {
+    /// Receives.
+    pub receives: Vec<&'a Step>,
+    /// Sends.
+    pub sends: Vec<&'a Step>,
     /// Waits by the number of events that they return.
     waits: BTreeMap<u32, &'a Step>,
     /// Lines of one connection.
@@ -212,7 +231,11 @@ struct Sockets<'a> {
 }
 
 impl<'a> Sockets<'a> {
-    fn of(recording: &'a Workload, object: Object) -> Result<Sockets<'a>, OnHostError> {
+    /// Of a recording.
+    ///
+    /// # Errors
+    /// When it lacks a call.
+    pub fn of(recording: &'a Workload, object: Object) -> Result<Sockets<'a>, OnHostError> {
         let pair = [number(datagrams::RECEIVE), number(datagrams::SEND)];
         let pairs = call_loop::recorded_groups(recording, &pair, "sockets")?;
         let pairs: Vec<_> = pairs.into_iter().filter(|pair| pair.iter().all(|step| step.object == object)).collect();
@@ -457,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn d37_registered_files_and_buffers_change_nothing() {
+    fn d37_registered_files_and_buffers_have_no_blocks_of_their_own() {
         let of = |series: &str| made("read-loop-1000", series, 8);
         let (plain, registered) = (of("io_uring"), of("io_uring, registered"));
         assert_eq!((plain.workload, plain.way), (registered.workload, registered.way));

@@ -78,7 +78,7 @@ const AGAIN_MOST: u32 = 10;
 
 /// How often this thread had to give its processor to another so far; 0 when the kernel does not say.
 fn preemptions() -> i64 {
-    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.involuntary_context_switches() as i64)
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.involuntary_context_switches())
 }
 
 /// Visits all variants in turn, each round beginning with another one.

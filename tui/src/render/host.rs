@@ -8,6 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use sim_core::estimate::Estimate;
 use twins::{Case, lacking};
 use validation::figures::{Axis, Curve, Panel};
+use validation::on_host::anchor::Anchor;
 use validation::on_host::points::points;
 use validation::on_host::report::{CaseReport, Nearness, PointReport};
 
@@ -94,20 +95,31 @@ fn case_table(case: &CaseReport, terminal: &Terminal) -> String {
         ("verdict", false, 0),
     ]);
     for point in &case.points {
-        table.row([
-            point.point.place.series.clone(),
-            numbers::whole(point.point.place.x.into()),
-            numbers::fixed(point.measured_ns, 0),
-            ratio(point.measured.median),
-            numbers::percent(point.spread),
-            predicted(&point.predicted),
-            signed(point.ringscope.error),
-            signed(point.direct.error),
-            signed(point.parts.error),
-            point.verdict.name().to_owned(),
-        ]);
+        table.row(point_cells(point));
     }
     table.render(terminal)
+}
+
+/// A point's cells, as the terminal shows them; the page has one more.
+fn point_cells(point: &PointReport) -> [String; 10] {
+    [
+        point.point.place.series.clone(),
+        numbers::whole(point.point.place.x.into()),
+        numbers::fixed(point.measured_ns, 0),
+        ratio(point.measured.median),
+        numbers::percent(point.spread),
+        predicted(&point.predicted),
+        signed(point.ringscope.error),
+        signed(point.direct.error),
+        signed(point.parts.error),
+        point.verdict.name().to_owned(),
+    ]
+}
+
+fn anchor_cells(anchor: &Anchor) -> [String; 5] {
+    let [measured, model] = [anchor.measured_ns, anchor.model_ns].map(|value| numbers::fixed(value, 1));
+    let part = format!("{} ({})", anchor.part.series, anchor.part.x);
+    [part, measured, model, anchor.parameter.clone(), anchor.value.to_string()]
 }
 
 fn anchors(case: &CaseReport, terminal: &Terminal) -> String {
@@ -119,9 +131,7 @@ fn anchors(case: &CaseReport, terminal: &Terminal) -> String {
         ("to", true, 0),
     ]);
     for anchor in &case.anchors {
-        let part = format!("{} ({})", anchor.part.series, anchor.part.x);
-        let cells = [anchor.measured_ns, anchor.model_ns].map(|value| numbers::fixed(value, 1));
-        table.row([part, cells[0].clone(), cells[1].clone(), anchor.parameter.clone(), anchor.value.to_string()]);
+        table.row(anchor_cells(anchor));
     }
     table.render(terminal)
 }
@@ -200,35 +210,11 @@ fn case_section(case: &CaseReport) -> Markup {
         ("verdict", false),
     ];
     let row = |point: &PointReport| {
-        vec![
-            point.point.place.series.clone(),
-            numbers::whole(point.point.place.x.into()),
-            numbers::fixed(point.measured_ns, 0),
-            numbers::fixed(point.calls, 2),
-            ratio(point.measured.median),
-            numbers::percent(point.spread),
-            predicted(&point.predicted),
-            signed(point.ringscope.error),
-            signed(point.direct.error),
-            signed(point.parts.error),
-            point.verdict.name().to_owned(),
-        ]
+        let mut cells = point_cells(point).to_vec();
+        cells.insert(3, numbers::fixed(point.calls, 2));
+        cells
     };
-    let anchors: Vec<Vec<String>> = case
-        .anchors
-        .iter()
-        .map(|anchor| {
-            let numbers = [anchor.measured_ns, anchor.model_ns].map(|value| numbers::fixed(value, 1));
-            let [measured, model] = numbers;
-            vec![
-                format!("{} ({})", anchor.part.series, anchor.part.x),
-                measured,
-                model,
-                anchor.parameter.clone(),
-                anchor.value.to_string(),
-            ]
-        })
-        .collect();
+    let anchors: Vec<Vec<String>> = case.anchors.iter().map(|anchor| anchor_cells(anchor).to_vec()).collect();
     let of_anchors = [("anchored in", false), ("measured ns", true), ("model ns", true), ("what was set", false), ("to", true)];
     html! {
         section id=(case.name) {

@@ -201,6 +201,17 @@ impl Refinement {
         matches!(self.todo.front(), Some(Piece::Glimpse { .. } | Piece::Brief { .. }))
     }
 
+    /// True when the next simulation is a glimpse.
+    pub fn is_glimpse_next(&self) -> bool {
+        matches!(self.todo.front(), Some(Piece::Glimpse { .. }))
+    }
+
+    /// Takes back a simulation that was stopped: it is the next one again.
+    pub fn put_back(&mut self, piece: Piece) {
+        self.under_way -= 1;
+        self.todo.push_front(piece);
+    }
+
     /// Keeps what a simulation has found, and plans what it makes necessary.
     pub fn keep(&mut self, piece: Piece, result: Result<Sample, SimulationError>) {
         self.under_way -= 1;

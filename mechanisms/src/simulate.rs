@@ -322,7 +322,7 @@ pub fn simulate_briefly(
     accesses: u64,
     cancel: &AtomicBool,
 ) -> Result<Sample, SimulationError> {
-    let effort = Effort::brief(workload, settings, accesses, cancel);
+    let effort = Effort::brief(workload, settings, mechanism, accesses, cancel);
     Ok(measure(assemble(workload, settings, mechanism, seed)?, workload, settings, mechanism, &effort)?.0)
 }
 
@@ -389,7 +389,7 @@ pub fn simulate_in_depth(
     system.cpu.tell_victims_apart();
     let effort = match accesses {
         None => Effort::whole(workload, settings, cancel),
-        Some(accesses) => Effort::brief(workload, settings, accesses, cancel),
+        Some(accesses) => Effort::brief(workload, settings, mechanism, accesses, cancel),
     };
     let (sample, mut system) = measure((system, driver), workload, settings, mechanism, &effort)?;
     Ok(InDepth { sample, timeline: system.take_timeline(), victims: system.cpu.ledger_by_victim() })
@@ -410,15 +410,20 @@ impl<'c> Effort<'c> {
     }
 
     /// Half of the accesses warm up.
-    fn brief(workload: &Workload, settings: &Settings, accesses: u64, cancel: &'c AtomicBool) -> Effort<'c> {
-        let least = if workload.program == Program::Sequential { 1 } else { BRIEF_REPLIES_LEAST };
+    fn brief(workload: &Workload, settings: &Settings, mechanism: Mechanism, accesses: u64, cancel: &'c AtomicBool) -> Effort<'c> {
+        let least = match (workload.program, mechanism) {
+            (Program::Sequential, _) => 1,
+            (_, Mechanism::BASELINE) => BRIEF_REPLIES_LEAST / 2,
+            _ => BRIEF_REPLIES_LEAST,
+        };
         let replies = (accesses / 2 / accesses_per_request(workload)).max(least);
         let requests = replies.min(measured_requests(workload, settings));
         Effort { brief_warm_up_replies: Some(replies), requests, cancel }
     }
 }
 
-/// Replies that a brief run warms up with and measures at least: some round trips of a few connections.
+/// Replies that a brief run warms up with and measures at least: with fewer it would compare parts of one batch. Half as many do for the
+/// baseline, which posts nothing.
 const BRIEF_REPLIES_LEAST: u64 = 60;
 
 /// Runs until so many replies have been sent in all, or the simulation is stopped.

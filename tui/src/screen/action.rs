@@ -145,6 +145,8 @@ pub enum Effect {
     Quit,
     /// Drops all simulations and begins those of the present scenario.
     Simulate,
+    /// Looks at what another chosen knob leads to, once nothing more urgent is left.
+    LookAhead,
     /// Answers a view's question about the present scenario.
     Ask(Question),
     /// Writes a file.

@@ -2,15 +2,16 @@
 //! times a second. While nothing happens it sleeps.
 
 use super::action::{Action, Effect, Message};
+use super::ahead;
 use super::console::Console;
 use super::draw::draw;
 use super::keys;
 use super::scenario::Scenario;
-use super::snapshot::{Snapshot, Stage};
+use super::snapshot::Snapshot;
 use super::state::State;
 use super::theme::Theme;
 use super::update::update;
-use super::worker::{Request, Worker};
+use super::worker::Worker;
 use crate::output;
 use anyhow::{Context, Result};
 use crossterm::clipboard::CopyToClipboard;
@@ -188,6 +189,7 @@ impl App {
             match effect {
                 Effect::Quit => return true,
                 Effect::Simulate => self.simulate(),
+                Effect::LookAhead => self.worker.expect(ahead::neighbours(&self.state)),
                 Effect::Ask(question) => self.worker.ask(question),
                 outside => {
                     let action = perform(outside, &self.state.situation.scenario);
@@ -199,15 +201,8 @@ impl App {
     }
 
     fn simulate(&self) {
-        let (scenario, resolved) = (self.state.situation.scenario.clone(), &self.state.situation.resolved);
-        let settings = resolved.settings().clone();
-        self.worker.simulate(Request {
-            generation: self.state.generation,
-            scenario,
-            settings,
-            command: resolved.command.clone(),
-            is_known: self.state.situation.snapshot.stage == Stage::Final,
-        });
+        self.worker.simulate(ahead::present(&self.state));
+        self.worker.expect(ahead::neighbours(&self.state));
     }
 }
 
@@ -227,7 +222,7 @@ fn perform(effect: Effect, scenario: &Scenario) -> Action {
             Ok(()) => Message::done(format!("copied: {text}")),
             Err(error) => Message::error(format!("{text} (not copied: {error})")),
         },
-        Effect::Quit | Effect::Simulate | Effect::Ask(_) => return Action::Dismiss,
+        Effect::Quit | Effect::Simulate | Effect::LookAhead | Effect::Ask(_) => return Action::Dismiss,
     };
     Action::Told(message)
 }

@@ -13,10 +13,12 @@
 //! | `questions` | what views ask for besides the comparison |
 //! | `in_depth`, `sweeping` | their answers: one simulation looked at closely, a sweep over one knob |
 //! | `recent` | what is kept for when it is wanted again |
-//! | `worker` | simulations on threads, dropped at a change |
+//! | `worker`, `prepared` | simulations on threads, dropped at a change; the comparisons that were begun |
+//! | `ahead` | what is looked at before it is asked for |
 //! | `app`, `console` | the loop between terminal and worker; entering and leaving the terminal |
 
 mod action;
+mod ahead;
 mod app;
 mod console;
 mod draw;
@@ -24,6 +26,7 @@ mod export;
 mod in_depth;
 mod keys;
 mod knobs;
+mod prepared;
 mod questions;
 mod recent;
 mod scenario;

@@ -24,6 +24,11 @@ impl<T> Recent<T> {
         Some(thing)
     }
 
+    /// True when there is one of a name; it does not count as used.
+    pub fn has(&self, name: &str) -> bool {
+        self.things.iter().any(|known| known.0 == name)
+    }
+
     /// Keeps a thing in the place of one of the same name, or of the one that was not used for longest.
     pub fn keep(&mut self, name: &str, thing: Arc<T>) {
         self.things.retain(|known| known.0 != name);
@@ -44,6 +49,7 @@ mod tests {
         [("one", 1), ("two", 2)].into_iter().for_each(|(name, number)| recent.keep(name, Arc::new(number)));
         assert_eq!(recent.get("one").as_deref(), Some(&1));
         recent.keep("three", Arc::new(3));
+        assert!(recent.has("three") && !recent.has("two"));
         assert_eq!((recent.get("two"), recent.get("one").as_deref()), (None, Some(&1)));
         recent.keep("one", Arc::new(11));
         assert_eq!((recent.get("three").as_deref(), recent.get("one").as_deref()), (Some(&3), Some(&11)));

@@ -26,7 +26,7 @@ pub fn update(state: &mut State, action: Action) -> Vec<Effect> {
         Action::SwitchPane => {
             state.situation.pane = if state.situation.pane == Pane::Knobs { Pane::Answers } else { Pane::Knobs };
         }
-        Action::Choose(by) => choose(state, by),
+        Action::Choose(by) => return choose(state, by),
         Action::Step(by) => return step(state, by),
         Action::EnterValue => ask(state, Asking::Value),
         Action::Ask(asking) => ask(state, asking),
@@ -91,8 +91,12 @@ fn show(state: &mut State, index: usize) -> Vec<Effect> {
     with_view(state, |view, scene| view.shown(scene))
 }
 
-fn choose(state: &mut State, by: isize) {
-    state.knob = (state.knob as isize + by).rem_euclid(KNOBS.len() as isize) as usize;
+fn choose(state: &mut State, by: isize) -> Vec<Effect> {
+    choose_knob(state, (state.knob as isize + by).rem_euclid(KNOBS.len() as isize) as usize)
+}
+
+fn choose_knob(state: &mut State, knob: usize) -> Vec<Effect> {
+    if std::mem::replace(&mut state.knob, knob) == knob { Vec::new() } else { vec![Effect::LookAhead] }
 }
 
 fn step(state: &mut State, by: isize) -> Vec<Effect> {
@@ -272,8 +276,7 @@ fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
         Spot::Tab(index) => show(state, index),
         Spot::Knob(index) => {
             state.situation.pane = Pane::Knobs;
-            state.knob = index;
-            Vec::new()
+            choose_knob(state, index)
         }
         Spot::View(column, row) => {
             state.situation.pane = Pane::Answers;
@@ -286,10 +289,7 @@ fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
 fn wheel(state: &mut State, column: u16, row: u16, by: isize) -> Vec<Effect> {
     match draw::spot(state, column, row) {
         Spot::Knob(index) if index == state.knob => step(state, -by),
-        Spot::Knob(_) => {
-            choose(state, by);
-            Vec::new()
-        }
+        Spot::Knob(_) => choose(state, by),
         Spot::View(..) => {
             let action = if by > 0 { ViewAction::Down } else { ViewAction::Up };
             with_view(state, |view, scene| view.update(action, scene))

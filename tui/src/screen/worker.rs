@@ -1,6 +1,8 @@
 //! Simulations on threads of their own. A new scenario drops what the old one had under way; every simulation that ends makes a new
-//! snapshot of what is known.
+//! snapshot of what is known. What has ended already is kept for when the user comes back, and once there are brief answers to the
+//! present scenario the neighbouring ones are glimpsed at.
 
+use super::prepared::{Job, Others, Prepared};
 use super::questions::{Ground, Put, Question, Unanswered};
 use super::recent::Recent;
 use super::scenario::Scenario;
@@ -8,13 +10,13 @@ use super::snapshot::{Answer, Snapshot, Stage};
 use crate::workloads;
 use mechanisms::compare::ExperimentError;
 use mechanisms::experiment::Settings;
-use mechanisms::refinement::{Common, Partial, Piece, Refinement};
+use mechanisms::refinement::{Common, Partial, Refinement};
 use mechanisms::registry::{ALL, Mechanism};
 use mechanisms::simulate::SimulationError;
 use mechanisms::variants::Way;
 use sim_core::report::RunReport;
 use sim_core::workload::Workload;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -51,15 +53,13 @@ struct Shared {
 
 /// What is to be done and what is known.
 struct Board {
-    /// Set when what runs is no longer wanted.
-    cancel: Arc<AtomicBool>,
     /// A scenario that nobody has taken up yet.
     request: Option<Request>,
-    refinement: Option<Refinement>,
-    /// What questions are answered from; also when the comparison is complete.
-    common: Option<Arc<Common>>,
-    /// The workload of the scenario as it was recorded.
-    recorded: Option<Arc<Workload>>,
+    /// The comparison that is shown.
+    present: Option<Prepared>,
+    others: Others,
+    /// What the next change most likely leads to.
+    expected: VecDeque<Request>,
     questions: Vec<Asked>,
     snapshot: Snapshot,
     workloads: Recent<Workload>,
@@ -79,8 +79,17 @@ struct Asked {
 enum Task {
     Read(String),
     Prepare(Box<Request>, Arc<Workload>),
-    Simulate { generation: u64, common: Arc<Common>, piece: Piece, cancel: Arc<AtomicBool> },
-    Answer { generation: u64, common: Arc<Common>, recorded: Arc<Workload>, asked: Asked },
+    Expect(Box<Request>, Arc<Workload>),
+    Simulate(Job),
+    Answer(Box<Answering>),
+}
+
+/// A question with what it is answered from.
+struct Answering {
+    generation: u64,
+    common: Arc<Common>,
+    recorded: Arc<Workload>,
+    asked: Asked,
 }
 
 impl Worker {
@@ -98,12 +107,23 @@ impl Worker {
         Ok(Worker { shared })
     }
 
-    /// Drops everything and begins with a scenario.
+    /// Drops what is under way and begins with a scenario, or goes on with it.
     pub fn simulate(&self, request: Request) {
         let mut board = self.shared.board();
-        board.drop_all();
-        board.snapshot = Snapshot { generation: request.generation, ..Snapshot::default() };
-        board.request = Some(request);
+        board.take_up(request);
+        if board.present.is_some() {
+            (self.shared.publish)(Arc::new(board.snapshot.clone()));
+        }
+        drop(board);
+        self.shared.wake.notify_all();
+    }
+
+    /// What the next change most likely leads to, the most likely first; it is glimpsed at once there are brief answers to the present
+    /// scenario.
+    pub fn expect(&self, requests: Vec<Request>) {
+        let mut board = self.shared.board();
+        board.others.expect_only(&requests.iter().map(|request| &*request.command).collect::<Vec<_>>());
+        board.expected = requests.into();
         drop(board);
         self.shared.wake.notify_all();
     }
@@ -127,7 +147,8 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut board = self.shared.board();
-        board.drop_all();
+        board.leave();
+        board.others.stop();
         board.ended = true;
         drop(board);
         self.shared.wake.notify_all();
@@ -137,11 +158,10 @@ impl Drop for Worker {
 impl Board {
     fn new() -> Board {
         Board {
-            cancel: Arc::default(),
             request: None,
-            refinement: None,
-            common: None,
-            recorded: None,
+            present: None,
+            others: Others::default(),
+            expected: VecDeque::new(),
             questions: Vec::new(),
             snapshot: Snapshot::default(),
             workloads: Recent::new(WORKLOADS_MOST),
@@ -150,14 +170,28 @@ impl Board {
         }
     }
 
-    fn drop_all(&mut self) {
-        self.cancel.store(true, Ordering::Relaxed);
-        self.cancel = Arc::default();
+    /// Stops what runs for the present scenario and keeps what is known of it.
+    fn leave(&mut self) {
         self.questions.drain(..).for_each(|asked| asked.cancel.store(true, Ordering::Relaxed));
         self.request = None;
-        self.refinement = None;
-        self.common = None;
-        self.recorded = None;
+        self.expected.clear();
+        if let Some(left) = self.present.take() {
+            self.others.leave(left);
+        }
+    }
+
+    /// Leaves the present scenario for another one.
+    fn take_up(&mut self, request: Request) {
+        self.leave();
+        self.others.expect_only(&[&request.command]);
+        self.snapshot = Snapshot { generation: request.generation, ..Snapshot::default() };
+        match self.others.take(&request.command) {
+            Some(begun) => {
+                self.present = Some(begun);
+                self.refresh();
+            }
+            None => self.request = Some(request),
+        }
     }
 
     /// What the scenario that nobody has taken up yet needs; nothing while its workload is being read.
@@ -171,26 +205,50 @@ impl Board {
         self.reading.insert(name.clone()).then_some(Task::Read(name))
     }
 
-    /// Brief runs come first, then questions, then whole runs.
+    /// Brief runs come first, then questions, then a glimpse at what is expected, then whole runs.
     fn next_task(&mut self) -> Option<Task> {
         if self.request.is_some() {
             return self.taking_up();
         }
-        let generation = self.snapshot.generation;
-        let common = self.common.clone()?;
-        let recorded = self.recorded.clone()?;
-        let brief = self.refinement.as_ref().is_some_and(Refinement::is_brief_next);
-        if !brief && let Some(asked) = self.questions.iter_mut().find(|asked| !asked.taken) {
-            asked.taken = true;
-            return Some(Task::Answer { generation, common, recorded, asked: asked.clone() });
+        let present = self.present.as_ref()?;
+        if !present.refinement.as_ref().is_some_and(Refinement::is_brief_next)
+            && let Some(task) = self.answering().or_else(|| self.looking_ahead())
+        {
+            return Some(task);
         }
-        let piece = self.refinement.as_mut()?.next_piece()?;
-        Some(Task::Simulate { generation, common, piece, cancel: Arc::clone(&self.cancel) })
+        self.present.as_mut()?.next_job().map(Task::Simulate)
+    }
+
+    fn answering(&mut self) -> Option<Task> {
+        let present = self.present.as_ref()?;
+        let asked = self.questions.iter_mut().find(|asked| !asked.taken)?;
+        asked.taken = true;
+        Some(Task::Answer(Box::new(Answering {
+            generation: self.snapshot.generation,
+            common: Arc::clone(&present.common),
+            recorded: Arc::clone(&present.recorded),
+            asked: asked.clone(),
+        })))
+    }
+
+    fn looking_ahead(&mut self) -> Option<Task> {
+        while let Some(request) = self.expected.pop_front() {
+            let workload = self.workloads.get(&request.scenario.workload);
+            if let Some(workload) = workload.filter(|_| !self.others.expect_known(&request.command)) {
+                return Some(Task::Expect(Box::new(request), workload));
+            }
+        }
+        self.others.next_glimpse().map(Task::Simulate)
+    }
+
+    /// True when a scenario is shown or kept.
+    fn knows(&self, command: &str) -> bool {
+        self.present.as_ref().is_some_and(|present| present.command == command) || self.others.know(command)
     }
 
     /// Puts what the refinement knows into the snapshot.
     fn refresh(&mut self) {
-        let Some(refinement) = &self.refinement else { return };
+        let Some(refinement) = self.present.as_ref().and_then(|present| present.refinement.as_ref()) else { return };
         let partials = refinement.partials();
         let reports: Vec<RunReport> = partials.iter().filter_map(|partial| partial.report.clone()).collect();
         let snapshot = &mut self.snapshot;
@@ -210,7 +268,7 @@ impl Board {
         };
         if refinement.is_complete() {
             // samples are large, and nobody needs them any more
-            self.refinement = None;
+            self.present.iter_mut().for_each(|present| present.refinement = None);
         }
     }
 }
@@ -250,17 +308,30 @@ impl Shared {
         match task {
             Task::Read(name) => self.read(name),
             Task::Prepare(request, workload) => self.prepare(*request, &workload),
-            Task::Simulate { generation, common, piece, cancel } => {
-                let result = common.simulate(piece, &cancel);
-                self.change(generation, |board| {
-                    if let Some(refinement) = &mut board.refinement {
-                        refinement.keep(piece, result);
-                    }
-                    board.refresh();
-                });
-            }
-            Task::Answer { generation, common, recorded, asked } => self.answer(generation, &common, &recorded, &asked),
+            Task::Expect(request, workload) => self.expect(&request, &workload),
+            Task::Simulate(job) => self.simulate(&job),
+            Task::Answer(answering) => self.answer(&answering),
         }
+    }
+
+    /// Does a simulation and keeps its result where it belongs.
+    fn simulate(&self, job: &Job) {
+        let result = job.common.simulate(job.piece, &job.cancel);
+        let mut board = self.board();
+        match board.present.as_mut().filter(|present| present.has(job)) {
+            Some(present) => {
+                present.keep(job.piece, result);
+                board.refresh();
+                (self.publish)(Arc::new(board.snapshot.clone()));
+            }
+            None => {
+                if let Some(other) = board.others.find(job) {
+                    other.keep(job.piece, result);
+                }
+            }
+        }
+        drop(board);
+        self.wake.notify_all();
     }
 
     /// Changes the board and publishes what is known, unless the scenario has changed since.
@@ -297,16 +368,30 @@ impl Shared {
         let planned = caught(|| plan(workload, &request).map_err(|error| error.to_string()));
         self.change(request.generation, |board| match planned {
             Ok(refinement) => {
-                board.recorded = Some(Arc::clone(workload));
-                board.common = Some(refinement.common());
-                board.refinement = Some(refinement).filter(|_| !request.is_known);
+                board.present = Some(Prepared::new(&request, workload, refinement));
                 board.refresh();
             }
             Err(problem) => board.snapshot.stage = Stage::Failed(problem),
         });
     }
 
-    fn answer(&self, generation: u64, common: &Common, recorded: &Arc<Workload>, asked: &Asked) {
+    /// Plans a comparison that nobody has asked for yet. What is wrong with it is told when somebody does.
+    fn expect(&self, request: &Request, workload: &Arc<Workload>) {
+        let planned = caught(|| plan(workload, request).map_err(|error| error.to_string()));
+        let mut board = self.board();
+        if let Ok(refinement) = planned
+            && board.snapshot.generation == request.generation
+            && !board.knows(&request.command)
+        {
+            board.others.expect(Prepared::new(request, workload, refinement));
+        }
+        drop(board);
+        self.wake.notify_all();
+    }
+
+    fn answer(&self, answering: &Answering) {
+        let Answering { generation, common, recorded, asked } = answering;
+        let generation = *generation;
         let ground = Ground { workload: &common.workload, recorded, settings: &common.settings, cancel: &asked.cancel };
         let publish = |put: Put| {
             if !asked.cancel.load(Ordering::Relaxed) {
@@ -337,4 +422,70 @@ fn plan(workload: &Arc<Workload>, request: &Request) -> Result<Refinement, Exper
 fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err("ringscope has a fault here; please report it with the command that `c` shows".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::ExperimentOptions;
+    use std::sync::mpsc::{Receiver, channel};
+
+    fn worker() -> (Worker, Receiver<Arc<Snapshot>>) {
+        let (sender, receiver) = channel();
+        (Worker::start(1, move |snapshot| drop(sender.send(snapshot))).unwrap(), receiver)
+    }
+
+    fn request(generation: u64, connections: u32) -> Request {
+        let experiment =
+            ExperimentOptions { connections: Some(connections), reps: Some(2), requests: Some(60), ..ExperimentOptions::default() };
+        let scenario = Scenario { workload: "null-call:8".into(), experiment, focus: Mechanism::ExceptionLess };
+        let resolved = scenario.resolve().unwrap();
+        let settings = resolved.settings().clone();
+        Request { generation, scenario, settings, command: resolved.command, is_known: false }
+    }
+
+    /// The first snapshot of a scenario that fits.
+    fn wait(receiver: &Receiver<Arc<Snapshot>>, generation: u64, fits: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let mut sound =
+            receiver.iter().inspect(|snapshot| assert!(!matches!(snapshot.stage, Stage::Failed(_)), "{:?}", snapshot.stage));
+        sound.find(|snapshot| snapshot.generation == generation && fits(snapshot)).expect("the worker goes on")
+    }
+
+    fn measured(snapshot: &Snapshot) -> usize {
+        snapshot.answers.iter().filter(|answer| answer.measured().is_some()).count()
+    }
+
+    #[test]
+    fn an_expected_scenario_is_answered_at_once() {
+        let (worker, receiver) = worker();
+        worker.simulate(request(1, 4));
+        worker.expect(vec![request(1, 8)]);
+        wait(&receiver, 1, |snapshot| snapshot.stage == Stage::Final);
+        worker.simulate(request(2, 8));
+        let first = wait(&receiver, 2, |_| true);
+        assert_eq!((&first.stage, measured(&first)), (&Stage::Preview, 2));
+        wait(&receiver, 2, |snapshot| snapshot.stage == Stage::Final);
+    }
+
+    /// What was known stands when the user comes back, what had been stopped is made up for, and the end is the same.
+    #[test]
+    fn a_scenario_that_was_left_goes_on() {
+        let (worker, receiver) = worker();
+        worker.simulate(request(1, 4));
+        let whole = wait(&receiver, 1, |snapshot| snapshot.stage == Stage::Final);
+        worker.simulate(request(2, 8));
+        let left = wait(&receiver, 2, |snapshot| measured(snapshot) >= 3);
+        worker.simulate(request(3, 4));
+        wait(&receiver, 3, |snapshot| measured(snapshot) > 0);
+        worker.simulate(request(4, 8));
+        assert!(measured(&wait(&receiver, 4, |_| true)) >= measured(&left));
+        wait(&receiver, 4, |snapshot| snapshot.stage == Stage::Final);
+        worker.simulate(request(5, 4));
+        let again = wait(&receiver, 5, |snapshot| snapshot.stage == Stage::Final);
+        let text = |snapshot: &Snapshot| {
+            let reports: Vec<_> = snapshot.answers.iter().map(|answer| answer.report.as_deref()).collect();
+            serde_json::to_string(&reports).unwrap()
+        };
+        assert_eq!(text(&again), text(&whole));
+    }
 }

@@ -1,6 +1,7 @@
 //! Where a gain or loss comes from, in cycles and in words.
 
 use crate::assemble::Totals;
+use sim_core::numbers::fixed;
 use sim_core::report::{GainParts, RunReport};
 use sim_core::stack::{Cause, Component, Domain};
 
@@ -45,26 +46,26 @@ pub fn explain(base: &RunReport, own: &RunReport) -> String {
         (parts.crossing_cycles, part(parts.crossing_cycles, "of crossings saved", "of added crossings")),
     ];
     if mechanism >= 0.5 {
-        reasons.push((-mechanism, format!("-{mechanism:.0} for the mechanism's own work")));
+        reasons.push((-mechanism, format!("-{} for the mechanism's own work", fixed(mechanism, 0))));
     }
     reasons.retain(|(cycles, _)| cycles.abs() >= 0.5);
     reasons.sort_by(|left, right| right.0.abs().total_cmp(&left.0.abs()));
     let verb = if saved >= 0.0 { "saves" } else { "loses" };
     let list: Vec<String> = reasons.into_iter().map(|(_, text)| text).collect();
-    let mut line = format!("{verb} {:.0} busy cycles a request ({})", saved.abs(), list.join(", "));
+    let mut line = format!("{verb} {} busy cycles a request ({})", fixed(saved.abs(), 0), list.join(", "));
     if let Some(change) = largest_change(base, own) {
         line.push_str(&format!("; most of it in {change}"));
     }
     let idle = parts.idle_cycles;
     if idle.abs() >= 0.02 * base.per_request.cycles_total {
         let direction = if idle > 0.0 { "less" } else { "more" };
-        line.push_str(&format!("; {:.0} cycles {direction} idle", idle.abs()));
+        line.push_str(&format!("; {} cycles {direction} idle", fixed(idle.abs(), 0)));
     }
     line
 }
 
 fn part(cycles: f64, gained: &str, lost: &str) -> String {
-    if cycles >= 0.0 { format!("{cycles:.0} {gained}") } else { format!("-{:.0} {lost}", -cycles) }
+    if cycles >= 0.0 { format!("{} {gained}", fixed(cycles, 0)) } else { format!("-{} {lost}", fixed(-cycles, 0)) }
 }
 
 /// The component of the cycle stack that changed most.
@@ -75,7 +76,7 @@ fn largest_change(base: &RunReport, own: &RunReport) -> Option<String> {
         .filter(|component| !waiting(component))
         .max_by(|left, right| change(left).abs().total_cmp(&change(right).abs()))?;
     let cycles = -change(&largest);
-    (cycles.abs() >= 0.5).then(|| format!("{} ({cycles:+.0})", largest.name()))
+    (cycles.abs() >= 0.5).then(|| format!("{} ({}{})", largest.words(), if cycles > 0.0 { "+" } else { "" }, fixed(cycles, 0)))
 }
 
 /// One line on where a mechanism's own cycles go.
@@ -83,15 +84,16 @@ pub fn what_costs_most(report: &RunReport) -> String {
     let waiting = |component: &Component| matches!(component, Component::Idle | Component::Client);
     let mut components: Vec<(String, f64)> = Component::all()
         .filter(|component| !waiting(component))
-        .map(|component| (component.name(), report.cycle_stack.get(component)))
+        .map(|component| (component.words(), report.cycle_stack.get(component)))
         .collect();
     components.sort_by(|left, right| right.1.total_cmp(&left.1));
     let busy: f64 = components.iter().map(|component| component.1).sum();
-    let top: Vec<String> = components.iter().take(3).map(|(name, cycles)| format!("{name} {cycles:.0}")).collect();
+    let top: Vec<String> = components.iter().take(3).map(|(name, cycles)| format!("{name} {}", fixed(*cycles, 0))).collect();
     format!(
-        "{busy:.0} busy cycles a request; most in {}; direct {:.0}, indirect {:.0}",
+        "{} busy cycles a request; most in {}; direct {}, indirect {}",
+        fixed(busy, 0),
         top.join(", "),
-        report.per_request.direct_cycles,
-        report.per_request.indirect_cycles
+        fixed(report.per_request.direct_cycles, 0),
+        fixed(report.per_request.indirect_cycles, 0)
     )
 }

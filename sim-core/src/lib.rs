@@ -13,6 +13,7 @@ pub mod ids;
 pub mod layout;
 pub mod manifest;
 pub mod nearest;
+pub mod numbers;
 pub mod parallel;
 pub mod payload;
 pub mod progress;

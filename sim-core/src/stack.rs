@@ -85,6 +85,24 @@ impl Cause {
             Cause::Copy => "copy",
         }
     }
+
+    /// What it is in words, after whose it is.
+    fn words(self) -> &'static str {
+        match self {
+            Cause::Base => "instructions",
+            Cause::FetchL2 => "instruction fetches from L2",
+            Cause::FetchL3 => "instruction fetches from L3",
+            Cause::FetchMemory => "instruction fetches from memory",
+            Cause::DataL2 => "data from L2",
+            Cause::DataL3 => "data from L3",
+            Cause::DataMemory => "data from memory",
+            Cause::Transfer => "lines from other cores",
+            Cause::TlbInstruction => "instruction TLB misses",
+            Cause::TlbData => "data TLB misses",
+            Cause::Branch => "branch mispredictions",
+            Cause::Copy => "copying",
+        }
+    }
 }
 
 /// Parts of a crossing's direct cost.
@@ -192,6 +210,23 @@ impl Component {
             Component::Crossing(part) => format!("crossing.{}", part.name()),
             Component::Client => "client".into(),
             Component::Idle => "idle".into(),
+        }
+    }
+
+    /// What it is in words, to stand after `most in`: `kernel instruction fetches from L2`.
+    pub fn words(self) -> String {
+        match self {
+            Component::Work(domain, cause) => {
+                let domain = match domain {
+                    Domain::User => "user",
+                    Domain::Kernel => "kernel",
+                    Domain::Mechanism => "the mechanism's",
+                };
+                format!("{domain} {}", cause.words())
+            }
+            Component::Crossing(part) => format!("crossings ({})", part.name().replace('_', " ")),
+            Component::Client => "the recorded client".into(),
+            Component::Idle => "idle cores".into(),
         }
     }
 }

@@ -15,8 +15,8 @@ use crate::under_kernel::under_kernel;
 use crate::variants::Way;
 use sim_core::histogram::LatencyHistogram;
 use sim_core::manifest::Manifest;
-use sim_core::report::{Comparison, RunReport};
-use sim_core::workload::Workload;
+use sim_core::report::{Comparison, LatencyMicroseconds, RunReport};
+use sim_core::workload::{Program, Workload};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -342,7 +342,17 @@ impl Refinement {
         } else {
             report.why = gain::what_costs_most(&report);
         }
+        if seeds == 0 && !self.is_latency_settled(samples) {
+            report.latency_us = LatencyMicroseconds::default();
+            return Partial { report: Some(report), ..empty };
+        }
         Partial { report: Some(report), latency: latency(samples), ..empty }
+    }
+
+    /// False of brief runs that end before each connection has had a reply: the first replies of a closed loop have waited for few others.
+    fn is_latency_settled(&self, samples: &[Sample]) -> bool {
+        let connections = u64::from(self.common.settings.run.connections);
+        self.common.workload.program == Program::Sequential || samples.iter().all(|sample| sample.warm_up_replies >= connections)
     }
 
     /// What the comparison says of each way.

@@ -130,3 +130,21 @@ fn a_failure_leaves_the_others() {
     assert!(partials.iter().skip(2).all(|partial| partial.failure.is_none() && partial.seeds != 1));
     assert!(refinement.is_complete() && refinement.comparison().is_none());
 }
+
+/// The first replies of many connections have waited for few others: a brief run that ends before all have had one knows no latencies.
+#[test]
+fn a_brief_run_of_many_connections_has_no_latencies() {
+    let workload = Arc::new(server(Shape::default()));
+    for (connections, settled) in [(8, true), (16_384, false)] {
+        let mut settings = settings(2);
+        settings.run.connections = connections;
+        let mut refinement = refinement(&workload, settings);
+        let piece = refinement.next_piece().unwrap();
+        let sample = refinement.common().simulate(piece, &AtomicBool::new(false));
+        refinement.keep(piece, sample);
+        let baseline = &refinement.partials()[0];
+        let report = baseline.report.as_ref().unwrap();
+        assert!(report.throughput_rps.mean > 0.0);
+        assert_eq!((report.latency_us.p50.is_finite(), !baseline.latency.is_empty()), (settled, settled));
+    }
+}

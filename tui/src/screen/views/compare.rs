@@ -118,8 +118,11 @@ impl Compare {
             return lines;
         }
         lines.extend(parts(&answers, scene, width));
-        // where there is room, the words stand below the cycles
-        if lines.len() + 1 + words.len() <= height {
+        // where there is room, the words stand below the cycles: all, or those of the mechanism in focus
+        let focused = answers.iter().copied().filter(|answer| answer.mechanism == scene.situation.scenario.focus);
+        let of_focus = || reasons(&focused.collect::<Vec<_>>(), scene, width);
+        let fits = |words: &Vec<Line>| lines.len() + 1 + words.len() <= height;
+        if let Some(words) = Some(words).filter(fits).or_else(|| Some(of_focus()).filter(fits)) {
             lines.push(Line::default());
             lines.extend(words);
         }

@@ -68,7 +68,9 @@ impl Latency {
         shown
             .map(|answer| {
                 let latencies = answer.latency.as_ref().and_then(|histogram| Latencies::of(histogram, frequency_mhz));
-                let reason = || answer.reason().unwrap_or_else(|| "no replies measured".into());
+                let nothing =
+                    if answer.preview { "a brief run ends before each connection has had a reply" } else { "no replies measured" };
+                let reason = || answer.reason().unwrap_or_else(|| nothing.into());
                 Measured { mechanism: answer.mechanism, label: answer.label(), latencies: latencies.ok_or_else(reason) }
             })
             .collect()

@@ -90,7 +90,8 @@ pub(super) fn draw(view: &TimelineView, buffer: &mut Buffer, area: Rect, scene: 
     y += 1;
     let cores = answer.events.timeline().cores();
     let pages = answer.events.pages(at);
-    let below = if pages.is_empty() { 1 } else { 1 + pages.len().min(4) as u16 };
+    let changed = pages.iter().filter(|page| page.total() > 0).count();
+    let below = 1 + (changed + usize::from(changed < pages.len())).min(4) as u16;
     let lines = if foot.saturating_sub(y + below) >= 2 * cores.len() as u16 { 2 } else { 1 };
     for (core, slices) in cores.iter().enumerate().skip(view.first_core.min(cores.len().saturating_sub(1))) {
         if y + lines > foot.saturating_sub(below.min(3)) {
@@ -247,10 +248,22 @@ fn draw_counts(
     let now = events.sum_of(count, at).map_or_else(|| "-".to_owned(), |value| value.to_string());
     put(buffer, area, area.y, &format!("{name} {now}"), theme.style(Role::Text));
     draw_strip(buffer, area.y, (events, count, largest), window, scene);
-    for (line, page) in pages.iter().enumerate().take(usize::from(area.height - 1)) {
-        let y = area.y + 1 + line as u16;
-        put(buffer, area, y, &format!("page {}", page.page), theme.style(Role::Text));
-        draw_page(buffer, Rect { x: window.tracks.x, y, width: window.tracks.width, height: 1 }, page, scene);
+    draw_pages(buffer, Rect { y: area.y + 1, height: area.height - 1, ..area }, pages, window.tracks, scene);
+}
+
+/// The pages whose entries have changed, one a line, and how many others there are.
+fn draw_pages(buffer: &mut Buffer, area: Rect, pages: &[PageState], tracks: Rect, scene: &Scene) {
+    let (changed, quiet): (Vec<&PageState>, Vec<&PageState>) = pages.iter().partition(|page| page.total() > 0);
+    let mut lines = area.top()..area.bottom();
+    let room = lines.len().saturating_sub(usize::from(!quiet.is_empty()));
+    for (page, y) in changed.iter().take(room).zip(&mut lines) {
+        put(buffer, area, y, &format!("page {}", page.page), scene.theme.style(Role::Text));
+        draw_page(buffer, Rect { y, height: 1, ..tracks }, page, scene);
+    }
+    if let (false, Some(y)) = (quiet.is_empty(), lines.next()) {
+        let others = if changed.is_empty() { "" } else { "other " };
+        let text = format!("no change recorded so far on {} {others}page{}", quiet.len(), if quiet.len() == 1 { "" } else { "s" });
+        put(buffer, area, y, &cut(&text, usize::from(area.width), scene.theme), scene.theme.style(Role::Dim));
     }
 }
 
@@ -273,9 +286,6 @@ const LETTERS_LEAST: usize = 16;
 
 /// The entries of a page, a letter each or a letter for several, and their numbers.
 fn draw_page(buffer: &mut Buffer, area: Rect, page: &PageState, scene: &Scene) {
-    if page.total() == 0 {
-        return put(buffer, area, area.y, "no change recorded so far", scene.theme.style(Role::Dim));
-    }
     let width = usize::from(area.width);
     let numbers = |first: usize| {
         let states = ENTRY_STATES.iter().zip(page.entries).skip(first).rev().filter(|(_, count)| *count > 0);

@@ -7,8 +7,9 @@ use sim_core::workload::Workload;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Comparisons that are kept besides the present one; each holds some megabytes of samples.
-const OTHERS_MOST: usize = 6;
+/// Comparisons that are kept besides the present one: the two that are expected and the last two that were left. Each holds some megabytes
+/// of samples, and tens of megabytes where its kernel changes the recorded blocks.
+const OTHERS_MOST: usize = 4;
 
 /// A comparison that was begun.
 pub struct Prepared {

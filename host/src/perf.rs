@@ -1,6 +1,6 @@
 //! Hardware counters through perf_event, where processor, hypervisor and kernel let a process have them. Nothing here needs them.
 
-use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Event, Hardware, Software};
+use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Event, Hardware, Software, Tracepoint};
 use perf_event::{Builder, Counter};
 use std::io;
 
@@ -102,6 +102,49 @@ fn reason(error: &io::Error) -> Absent {
     Absent(words)
 }
 
+/// System calls of other threads, counted by the kernel at their entry. Needs no hardware counters, but the rights to trace.
+#[derive(Debug)]
+pub struct CallsOf {
+    counters: Vec<Counter>,
+}
+
+impl CallsOf {
+    /// Counts the calls of these threads.
+    ///
+    /// # Errors
+    /// Why they can't be counted.
+    pub fn open(threads: &[u32]) -> Result<CallsOf, Absent> {
+        const IDENTIFIERS: [&str; 2] = [
+            "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
+            "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id",
+        ];
+        let read = |file: &&str| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+        let identifier = IDENTIFIERS.iter().find_map(read);
+        let identifier = identifier.ok_or_else(|| {
+            Absent("the tracepoint raw_syscalls:sys_enter can't be read: it takes the rights of root and a mounted tracefs".into())
+        })?;
+        let open = |thread: &u32| {
+            let mut builder = Builder::new(Tracepoint::with_id(identifier));
+            builder.observe_pid(*thread as i32).any_cpu().include_kernel();
+            builder.build().map_err(|error| reason(&error))
+        };
+        Ok(CallsOf { counters: threads.iter().map(open).collect::<Result<_, _>>()? })
+    }
+
+    /// What `work` comes to, and the calls meanwhile.
+    ///
+    /// # Errors
+    /// A counter that can't be read.
+    pub fn during<T>(&mut self, work: impl FnOnce() -> T) -> Result<(T, u64), Absent> {
+        let failed = |error: io::Error| Absent(format!("the counter can't be used: {error}"));
+        self.counters.iter_mut().try_for_each(|counter| counter.reset().and_then(|()| counter.enable())).map_err(failed)?;
+        let done = work();
+        self.counters.iter_mut().try_for_each(Counter::disable).map_err(failed)?;
+        let counts: io::Result<Vec<u64>> = self.counters.iter_mut().map(Counter::read).collect();
+        Ok((done, counts.map_err(failed)?.into_iter().sum()))
+    }
+}
+
 /// Whether hardware counters can be used here.
 ///
 /// # Errors
@@ -114,6 +157,32 @@ pub fn available() -> Result<(), Absent> {
 mod tests {
     use super::*;
     use crate::memory::{Pages, Region, SMALL_PAGE_BYTES};
+
+    /// The thread that counts is another one than the one that is counted, as with a server.
+    #[test]
+    fn calls_of_another_thread_are_counted_or_a_reason_is_given() {
+        use std::sync::mpsc::channel;
+        let ((ask, asked), (say, said)) = (channel::<()>(), channel::<u32>());
+        let other = std::thread::spawn(move || {
+            say.send(rustix::thread::gettid().as_raw_nonzero().get() as u32).unwrap();
+            while asked.recv().is_ok() {
+                (0..100).for_each(|_| drop(std::os::unix::process::parent_id()));
+                say.send(0).unwrap();
+            }
+        });
+        let thread = said.recv().unwrap();
+        match CallsOf::open(&[thread]) {
+            Ok(mut counting) => {
+                let round = || ask.send(()).is_ok() && said.recv().is_ok();
+                let (done, calls) = counting.during(round).unwrap();
+                // waiting and waking need some themselves
+                assert!(done && (100..120).contains(&calls), "{calls}");
+            }
+            Err(absent) => assert!(absent.0.len() > 10, "{absent}"),
+        }
+        drop(ask);
+        other.join().unwrap();
+    }
 
     /// Page faults are counted by the kernel itself, so this counts wherever perf_event exists at all.
     #[test]

@@ -28,6 +28,8 @@ pub enum Program {
     Datagrams(Datagrams),
     /// A key-value server over TCP.
     Connections(Connections),
+    /// A real server that is installed on the host.
+    Server(Server),
 }
 
 /// Reads of a file in the page cache with user work before each.
@@ -82,6 +84,55 @@ pub struct Connections {
     pub connections: Vec<u32>,
     /// Ways of issuing besides `epoll_wait`, `recvfrom` and `sendto`.
     pub ways: Vec<Way>,
+}
+
+/// A real server that is installed on the host, asked as in the bundled recording of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Which.
+    pub server: ServerKind,
+    /// Numbers of connections that stay; one connection, which they are compared with, is measured in any case.
+    pub connections: Vec<u32>,
+    /// Numbers of connections at the same time where each request has one of its own; each is 1 or one of `connections`.
+    pub once: Vec<u32>,
+    /// Number of connections in the recording: there the processor time itself is compared as well.
+    pub recorded_connections: u32,
+    /// Largest error of a predicted processor time that counts as within, percent.
+    pub absolute_tolerance_percent: u32,
+}
+
+/// A server of which there is a bundled recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ServerKind {
+    /// memcached over TCP.
+    Memcached,
+    /// redis without pipelining.
+    Redis,
+    /// nginx with a static file.
+    Nginx,
+}
+
+impl ServerKind {
+    /// All of them.
+    pub const ALL: [ServerKind; 3] = [ServerKind::Memcached, ServerKind::Redis, ServerKind::Nginx];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            ServerKind::Memcached => "memcached",
+            ServerKind::Redis => "redis",
+            ServerKind::Nginx => "nginx",
+        }
+    }
+
+    /// The program that is looked for in the search path.
+    pub fn program(self) -> &'static str {
+        match self {
+            ServerKind::Redis => "redis-server",
+            other => other.name(),
+        }
+    }
 }
 
 /// A way of issuing calls that are not made where they stand.
@@ -171,6 +222,7 @@ const FILES: &[&str] = &[
     include_str!("../cases/interrupted.ron"),
     include_str!("../cases/datagrams.ron"),
     include_str!("../cases/connections.ron"),
+    include_str!("../cases/servers.ron"),
 ];
 
 /// All cases that come with the program, in order.
@@ -247,6 +299,15 @@ impl Case {
             Program::Connections(own) if !within(&own.connections, RING_ENTRIES) => {
                 return wrong("connections must lie in 1..=512");
             }
+            Program::Server(own) if !within(&own.connections, 400) => {
+                return wrong("connections must lie in 1..=400: nginx is told to take 512 at most");
+            }
+            Program::Server(own) if !own.once.iter().all(|count| *count == 1 || own.connections.contains(count)) => {
+                return wrong("each number in once must be 1 or one of connections");
+            }
+            Program::Server(own) if !own.connections.contains(&own.recorded_connections) => {
+                return wrong("recorded_connections must be one of connections");
+            }
             _ => {}
         }
         match self.shape() {
@@ -261,7 +322,7 @@ impl Case {
         match &self.program {
             Program::ReadLoop(own) => Some(own.work.shape),
             Program::Interrupted(own) => Some(own.shape),
-            Program::Datagrams(_) | Program::Connections(_) => None,
+            Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) => None,
         }
     }
 }
@@ -282,6 +343,7 @@ mod tests {
         assert!(kinds(|program| matches!(program, Program::Interrupted(_))) >= 8);
         assert!(kinds(|program| matches!(program, Program::Datagrams(_))) >= 1);
         assert!(kinds(|program| matches!(program, Program::Connections(_))) >= 1);
+        assert!(kinds(|program| matches!(program, Program::Server(_))) >= 3);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A key-value server over TCP on the loopback device. Clients write a request on each connection, then the server's phase is timed,
 //! then the clients take the replies: one process on one processor, but for a kernel thread that polls the ring on another.
 
-use crate::case::{Connections, EVENTS_MAX, MESSAGE_BYTES, Way};
+use crate::case::{Connections, EVENTS_MAX, MESSAGE_BYTES, Store, Way};
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::parts;
@@ -32,16 +32,11 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
     let mut all = vec![parts::null_call()];
     let mut left_out = Vec::new();
     all.extend(parts::ring_nops()?);
-    let server =
-        |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(case, connections, step)?)) };
+    all.extend(calls_and_waits(case.store)?);
+    let server = |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> {
+        Ok(Box::new(Server::new(case.store, connections, step)?))
+    };
     all.push(Variant { series: parts::USER.into(), x: 1, twin: server(PART_CONNECTIONS, Step::User)? });
-    all.push(Variant { series: parts::call(RECEIVE), x: 1, twin: server(PART_CONNECTIONS, Step::Receive)? });
-    all.push(Variant { series: parts::call(SEND), x: 1, twin: server(PART_CONNECTIONS, Step::Send)? });
-    let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock_cost());
-    all.push(Variant { series: parts::cold(SEND), x: 1, twin: server(PART_CONNECTIONS, swept)? });
-    for events in [1, PART_CONNECTIONS] {
-        all.push(Variant { series: parts::EPOLL.into(), x: events, twin: server(events, Step::Ready(ready_set()?))? });
-    }
     for connections in &case.connections {
         let twin = server(*connections, Step::Serve(ready_set()?))?;
         all.push(Variant { series: SYNCHRONOUS.into(), x: *connections, twin });
@@ -61,6 +56,26 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
         }
     }
     Ok((all, left_out))
+}
+
+/// Parts on TCP connections: a receive and a send that follow themselves, a send that comes back cold, waits.
+///
+/// # Errors
+/// When the host has no loopback device.
+pub fn calls_and_waits(store: Store) -> Result<Vec<Variant>, TwinError> {
+    let server = |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> {
+        Ok(Box::new(Server::new(store, connections, step)?))
+    };
+    let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock_cost());
+    let mut all = vec![
+        Variant { series: parts::call(RECEIVE), x: 1, twin: server(PART_CONNECTIONS, Step::Receive)? },
+        Variant { series: parts::call(SEND), x: 1, twin: server(PART_CONNECTIONS, Step::Send)? },
+        Variant { series: parts::cold(SEND), x: 1, twin: server(PART_CONNECTIONS, swept)? },
+    ];
+    for events in [1, PART_CONNECTIONS] {
+        all.push(Variant { series: parts::EPOLL.into(), x: events, twin: server(events, Step::Ready(ready_set()?))? });
+    }
+    Ok(all)
 }
 
 /// A processor that a polling thread can have: any but the one that the twin stays on.
@@ -116,7 +131,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(case: &Connections, connections: u32, step: Step) -> Result<Server, TwinError> {
+    fn new(store: Store, connections: u32, step: Step) -> Result<Server, TwinError> {
         let (server, clients) = connect(connections)?;
         if let Step::Ready(set) | Step::Serve(set) = &step {
             for (place, connection) in server.iter().enumerate() {
@@ -125,7 +140,7 @@ impl Server {
             }
         }
         let buffers = vec![[0; MESSAGE_BYTES]; connections as usize];
-        Ok(Server { step, table: Table::new(case.store), server, clients, buffers, asked: 0 })
+        Ok(Server { step, table: Table::new(store), server, clients, buffers, asked: 0 })
     }
 
     /// A request on each connection.

@@ -42,6 +42,16 @@ pub enum TwinError {
         /// What it should have.
         expected: i64,
     },
+    /// A server that does not run.
+    #[error("{name} {why}{}", if .said.is_empty() { String::new() } else { format!("; it says: {}", .said) })]
+    Server {
+        /// Its name.
+        name: &'static str,
+        /// What happened.
+        why: String,
+        /// The last that it wrote.
+        said: String,
+    },
     /// The host lacks what the case needs.
     #[error("{0}")]
     Lacking(String),

@@ -1,9 +1,8 @@
 //! What cannot be checked on this host, and why.
 
+use crate::case::ServerKind;
+use crate::servers;
 use std::path::Path;
-
-/// Servers whose processor time could be compared, with the file that is looked for in the search path.
-const SERVERS: [&str; 3] = ["memcached", "redis-server", "nginx"];
 
 /// What the host lacks for further checks: what it is for, and why it cannot be done.
 pub fn not_checked() -> Vec<(String, String)> {
@@ -16,8 +15,9 @@ pub fn not_checked() -> Vec<(String, String)> {
         lacking.push(("io_uring with a polling thread on another processor".into(), why));
     }
     lacking.push(("an in-kernel service: XDP answering GETs over UDP".into(), without_xdp()));
-    for server in SERVERS {
-        lacking.push((format!("{server}: processor time and calls of a request"), without_server(server)));
+    for server in ServerKind::ALL {
+        let what = format!("{}: processor time and calls of a request", server.name());
+        lacking.extend(servers::lacking(server).map(|why| (what, why)));
     }
     lacking
 }
@@ -41,16 +41,8 @@ fn without_xdp() -> String {
     }
 }
 
-fn without_server(server: &str) -> String {
-    if in_path(server) {
-        format!("no native twin yet, though {server} is installed; `ringscope import` reads an strace log of it")
-    } else {
-        format!("{server} is not installed")
-    }
-}
-
 /// True when a program of this name is in the search path.
-fn in_path(program: &str) -> bool {
+pub(crate) fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
@@ -62,7 +54,7 @@ mod tests {
     #[test]
     fn everything_that_is_lacking_has_a_reason() {
         let lacking = not_checked();
-        assert!(lacking.len() >= 4, "{lacking:?}");
+        assert!(!lacking.is_empty(), "an in-kernel service is lacking everywhere");
         assert!(lacking.iter().all(|(what, why)| what.len() > 10 && why.len() > 10), "{lacking:?}");
         assert!(in_path("sh") && !in_path("no such program"));
     }

@@ -22,6 +22,7 @@ pub mod read_loop;
 #[allow(unsafe_code)]
 mod ring;
 pub mod runner;
+pub mod servers;
 pub mod table;
 pub mod work;
 
@@ -41,6 +42,7 @@ pub fn variants(case: &Case, beside: Option<usize>) -> Result<(Vec<Variant>, Vec
         Program::Interrupted(own) => interrupted::variants(own)?,
         Program::Datagrams(own) => datagrams::variants(own)?,
         Program::Connections(own) => return connections::variants(own, beside),
+        Program::Server(own) => return servers::variants(own),
     };
     Ok((all, Vec::new()))
 }

@@ -1,7 +1,7 @@
 //! Parts measured apart: what a null call costs, a call that follows itself, user work alone, entries that do nothing. Simpler models
 //! are made of them, and the simulation is anchored in them. No part is a point of a curve that predictions are compared with.
 
-use crate::case::{Interruption, Shape, WRITE_BYTES, Way, Work};
+use crate::case::{Interruption, Shape, Store, WRITE_BYTES, Way, Work};
 use crate::error::{TwinError, expect};
 use crate::facts;
 use crate::ring::{Ring, Submit};
@@ -21,8 +21,12 @@ pub const USER: &str = "part user";
 pub const RING_NOP: &str = "part io_uring nop";
 /// An `epoll_wait` that returns so many events.
 pub const EPOLL: &str = "part epoll_wait";
+/// The call that waits.
+pub const WAIT: &str = "epoll_wait";
 /// Code that is gone through, by its KiB, [`CODE_INSTRUCTIONS`] at a time.
 pub const CODE: &str = "part code";
+/// What the server of parts on TCP connections stores.
+pub const STORE: Store = Store { entries: 1024 };
 /// Code that every first-level instruction cache holds, and code that none does, KiB.
 pub const CODE_KIB: [u32; 2] = [8, 64];
 /// Instructions of one piece of [`CODE`].

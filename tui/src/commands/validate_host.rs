@@ -11,6 +11,7 @@ use host::processors::{Pinned, allowed};
 use mechanisms::compare::Job;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use twins::case::Program;
 use twins::{Case, Measurement, Plan, case, lacking, variants};
 use validation::on_host::readings::cut;
 use validation::on_host::report::{CaseReport, Nearness, summary};
@@ -38,6 +39,9 @@ pub struct Kept {
     pub described: Option<Described>,
     /// By case.
     pub cases: Vec<KeptCase>,
+    /// Cases that could not be measured there, with the reason.
+    #[serde(default)]
+    pub not_measured: Vec<(String, String)>,
 }
 
 /// What the processes measured of one case.
@@ -106,7 +110,7 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     let seeds = if options.quick { QUICK_SEEDS } else { SEEDS };
     let mut reports = Vec::new();
     for case in &cases {
-        let Some(own) = kept.cases.iter().find(|own| own.name == case.name) else { continue };
+        let Some(own) = kept.cases.iter().find(|own| own.name == case.name && !own.processes.is_empty()) else { continue };
         let (parts, curves) = cut(&own.processes);
         let predicted = predict(case, &parts, &settings, seeds, &job)?;
         reports.push(compare(case, &parts, &curves, &predicted));
@@ -119,7 +123,7 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
         seeds,
         summary: summary(&reports),
         cases: reports,
-        not_checked: lacking::not_checked(),
+        not_checked: not_checked(kept.not_measured),
     };
     let json = serde_json::to_string_pretty(&report)? + "\n";
     super::write_files(&files, &json, &render::rows(&report))?;
@@ -127,6 +131,14 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
         output::write_file(file, render::page(&report).as_bytes())?;
     }
     if options.json { output::print(&json) } else { output::print(&render::text(&report, terminal)) }
+}
+
+/// What the host lacks, and what failed on it.
+fn not_checked(not_measured: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut all = lacking::not_checked();
+    let named = |(name, why): (String, String)| (format!("case {name}"), why);
+    all.extend(not_measured.into_iter().map(named));
+    all
 }
 
 fn is_page(file: &Path) -> bool {
@@ -164,16 +176,29 @@ fn measure(options: &HostArguments, cases: &[Case], terminal: &Terminal) -> Resu
     let facts = Facts::read();
     let plan = if options.quick { QUICK_PLAN } else { PLAN };
     let mut kept: Vec<KeptCase> = cases.iter().map(|case| KeptCase { name: case.name.clone(), processes: Vec::new() }).collect();
+    let mut not_measured = Vec::new();
     for process in 1..=processes(options) {
         if !terminal.quiet {
             output::remark(&format!("measuring: process {process} of {} for each of {} cases", processes(options), cases.len()));
         }
-        for case in &mut kept {
+        for (case, own) in cases.iter().zip(&mut kept) {
             cancel::check()?;
-            case.processes.push(one_process(&case.name, plan)?);
+            if not_measured.iter().any(|(name, _)| *name == case.name) {
+                continue;
+            }
+            match one_process(&case.name, plan) {
+                Ok(measured) => own.processes.push(measured),
+                // a server that is not there or does not start is no reason to do without all the rest
+                Err(error) if matches!(case.program, Program::Server(_)) => {
+                    output::remark(&format!("left out: {}: {error:#}", case.name));
+                    not_measured.push((case.name.clone(), format!("{error:#}")));
+                    own.processes.clear();
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    Ok(Kept { facts, described: None, cases: kept })
+    Ok(Kept { facts, described: None, cases: kept, not_measured })
 }
 
 /// This program again, for one case.
@@ -230,6 +255,7 @@ mod tests {
             facts: Facts::default(),
             described,
             cases: vec![KeptCase { name: "udp".into(), processes: Vec::new() }],
+            not_measured: Vec::new(),
         };
         let asked = |kept: &Kept, words: &[&str]| {
             std::fs::write(&file, serde_json::to_string(kept).unwrap()).unwrap();

@@ -6,11 +6,12 @@ use crate::render::{Table, figure, html, wrapped};
 use crate::terminal::Terminal;
 use maud::{Markup, PreEscaped, html};
 use sim_core::estimate::Estimate;
-use twins::{Case, lacking};
+use twins::{Case, lacking, parts};
 use validation::figures::{Axis, Curve, Panel};
 use validation::on_host::anchor::Anchor;
 use validation::on_host::points::points;
-use validation::on_host::report::{CaseReport, Nearness, PointReport};
+use validation::on_host::report::{CaseReport, Nearness, PointReport, QuantityReport};
+use validation::on_host::server::Quantity;
 
 /// Names of the models in curves, in the order of the summary.
 const MODELS: [&str; 3] = ["ringscope", "direct cost only", "sum of parts"];
@@ -51,6 +52,9 @@ pub fn text(report: &HostReport, terminal: &Terminal) -> String {
     for case in &report.cases {
         text.push_str(&format!("\n{}\n", terminal.bold(&format!("{}: {}", case.name, case.title))));
         text.push_str(&case_table(case, terminal));
+        if !case.quantities.is_empty() {
+            text.push_str(&quantities(case, terminal));
+        }
         for note in &case.notes {
             text.push_str(&wrapped(&format!("left out: {note}"), terminal.width));
         }
@@ -114,6 +118,39 @@ fn point_cells(point: &PointReport) -> [String; 10] {
         signed(point.parts.error),
         point.verdict.name().to_owned(),
     ]
+}
+
+/// Quantities of a real server, in no share.
+const QUANTITY_COLUMNS: [(&str, bool); 8] = [
+    ("besides, in no share", false),
+    ("series", false),
+    ("connections", true),
+    ("measured", true),
+    ("spread", true),
+    ("predicted", true),
+    ("error", true),
+    ("verdict", false),
+];
+
+fn quantity_cells(own: &QuantityReport) -> Vec<String> {
+    let number = |value: f64| numbers::fixed(value, if own.quantity == Quantity::Calls { 2 } else { 0 });
+    vec![
+        own.quantity.name().to_owned(),
+        own.place.series.trim_start_matches(parts::PREFIX).to_owned(),
+        numbers::whole(own.place.x.into()),
+        number(own.measured.median),
+        numbers::percent(own.spread),
+        number(own.predicted.mean),
+        signed(own.error),
+        format!("{} ({} %)", own.verdict.name(), own.tolerance_percent),
+    ]
+}
+
+fn quantities(case: &CaseReport, terminal: &Terminal) -> String {
+    let (headers, numeric): (Vec<&str>, Vec<bool>) = QUANTITY_COLUMNS.into_iter().unzip();
+    let mut table = Table::new(headers, &numeric);
+    case.quantities.iter().for_each(|own| table.row(quantity_cells(own)));
+    table.render(terminal)
 }
 
 fn anchor_cells(anchor: &Anchor) -> [String; 5] {
@@ -228,6 +265,9 @@ fn case_section(case: &CaseReport) -> Markup {
                 }
             }
             (html::table(&headers, &case.points.iter().map(row).collect::<Vec<_>>()))
+            @if !case.quantities.is_empty() {
+                (html::table(&QUANTITY_COLUMNS, &case.quantities.iter().map(quantity_cells).collect::<Vec<_>>()))
+            }
             @for note in &case.notes { p class="soft" { "Left out: " (note) "." } }
             (html::table(&of_anchors, &anchors))
         }
@@ -294,6 +334,16 @@ mod tests {
             parts: answer(0.7),
             verdict: Verdict::Within,
         };
+        let quantity = QuantityReport {
+            quantity: Quantity::Calls,
+            place: Place::new("processor time", 16),
+            measured: Summary::of(&[2.0, 2.0, 2.0]).unwrap(),
+            spread: 0.0,
+            predicted: Estimate::exact(2.06, 1),
+            error: 0.03,
+            tolerance_percent: 5,
+            verdict: Verdict::Within,
+        };
         let case = CaseReport {
             name: "read-loop".into(),
             title: "reads".into(),
@@ -301,6 +351,7 @@ mod tests {
             tolerance_percent: 5,
             anchors: Vec::new(),
             points: vec![point(4), point(8)],
+            quantities: vec![quantity],
             notes: vec!["io_uring, polled: it needs a second processor".into()],
         };
         HostReport {
@@ -319,7 +370,7 @@ mod tests {
     fn the_text_holds_measured_predicted_and_both_simpler_models() {
         let terminal = Terminal { width: 140, color: false, color_errors: false, watched: false, quiet: false, verbose: false };
         let text = text(&report(), &terminal);
-        for part in ["0.800", "0.820 ± 0.010", "+2.5 %", "+12.5 %", "-12.5 %", "within", "an XDP program: clang is missing"] {
+        for part in ["0.800", "0.820 ± 0.010", "+2.5 %", "+12.5 %", "-12.5 %", "within", "within (5 %)", "2.06", "an XDP program: clang is missing"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -7,6 +7,7 @@ use crate::on_host::OnHostError;
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
 use crate::on_host::readings::Parts;
+use crate::on_host::server;
 use crate::on_host::workload::{Model, model};
 use mechanisms::experiment::Settings;
 use mechanisms::simulate::simulate;
@@ -91,6 +92,8 @@ pub struct Cost {
     pub total: f64,
     /// In user mode, as a counter that is filtered by mode shows it.
     pub user: f64,
+    /// System calls.
+    pub calls: f64,
 }
 
 impl Anchored {
@@ -108,8 +111,14 @@ impl Anchored {
     }
 
     fn run(&self, case: &Case, place: &Place, mut made: Model, seed: u64) -> Result<Cost, OnHostError> {
-        made.workload = self.paces.apply(made.workload, &place.series);
+        let of_server = matches!(case.program, Program::Server(_)) && server::is_request(place);
         let mut settings = self.settings.clone();
+        if of_server {
+            made.workload = self.paces.of_server(made.workload);
+            server::arrange(&mut settings, place);
+        } else {
+            made.workload = self.paces.apply(made.workload, &place.series);
+        }
         settings.run.cores = made.cores;
         settings.run.ledger = false;
         settings.mechanism.io_uring.entries = RING_ENTRIES;
@@ -121,9 +130,12 @@ impl Anchored {
             what: format!("{} at {}", place.series, place.x),
             source,
         })?;
+        if of_server {
+            return Ok(server::cost(&sample));
+        }
         let operations = sample.replies as f64 * f64::from(made.operations);
         let user = sample.counters.mode(Mode::User).cycles as f64 / operations;
-        Ok(Cost { total: sample.window_cycles as f64 / operations, user })
+        Ok(Cost { total: sample.window_cycles as f64 / operations, user, calls: sample.call_crossings as f64 / operations })
     }
 
     /// Base CPIs that the machine can have.
@@ -131,7 +143,8 @@ impl Anchored {
         self.settings.machine.least_base_cpi_milli()..=BASE_CPI_MOST
     }
 
-    fn nanoseconds(&self, cycles: f64) -> f64 {
+    /// Cycles of the model's machine as time.
+    pub fn nanoseconds(&self, cycles: f64) -> f64 {
         cycles * 1000.0 / f64::from(self.settings.machine.frequency_mhz)
     }
 
@@ -190,7 +203,7 @@ pub fn user_part(case: &Case, place: &Place) -> Place {
         _ if place.series == parts::CODE => Place::new(parts::CODE, parts::CODE_KIB[0]),
         Program::ReadLoop(own) => Place::new(parts::USER, own.work.instructions),
         Program::Interrupted(_) => Place::new(parts::USER, place.x),
-        Program::Datagrams(_) | Program::Connections(_) => Place::new(parts::USER, 1),
+        Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) => Place::new(parts::USER, 1),
     }
 }
 
@@ -209,10 +222,10 @@ pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anch
         calls_alone(&mut anchored, case, measured)?;
         cold_call(&mut anchored, case, measured)?;
     }
-    if !matches!(case.program, Program::Interrupted(_)) {
+    if !matches!(case.program, Program::Interrupted(_) | Program::Server(_)) {
         rings(&mut anchored, case, measured)?;
     }
-    if case.shape().is_some_and(|shape| shape.code_kib > 0) {
+    if matches!(case.program, Program::Server(_)) || case.shape().is_some_and(|shape| shape.code_kib > 0) {
         code(&mut anchored, case, measured)?;
     }
     for part in user_parts(case) {
@@ -248,8 +261,8 @@ fn calls(case: &Case) -> Vec<(&'static str, Place)> {
         Program::Interrupted(case) if case.call.name() == "getppid" => Vec::new(),
         Program::Interrupted(case) => vec![own(case.call.name())],
         Program::Datagrams(_) => vec![own(datagrams::RECEIVE), own(datagrams::SEND)],
-        Program::Connections(_) => {
-            vec![own(connections::RECEIVE), own(connections::SEND), ("epoll_wait", Place::new(parts::EPOLL, EVENTS_MAX as u32))]
+        Program::Connections(_) | Program::Server(_) => {
+            vec![own(connections::RECEIVE), own(connections::SEND), (parts::WAIT, Place::new(parts::EPOLL, EVENTS_MAX as u32))]
         }
     }
 }
@@ -303,6 +316,7 @@ fn code(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), On
 fn user_parts(case: &Case) -> Vec<Place> {
     match &case.program {
         Program::Interrupted(own) => own.intervals.iter().map(|interval| Place::new(parts::USER, *interval)).collect(),
+        Program::Server(_) => Vec::new(),
         _ => vec![user_part(case, &Place::new("", 0))],
     }
 }
@@ -337,6 +351,12 @@ fn registered_read(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Re
 }
 
 impl Paces {
+    /// A recorded server with its kernel work at these paces.
+    fn of_server(&self, workload: Workload) -> Workload {
+        let of_blocks = server::paces(&workload, &self.calls);
+        paced(&workload, |id| of_blocks.get(&id).copied().unwrap_or(UNCHANGED))
+    }
+
     /// The workload with its blocks at these paces; `series` tells whether a ring's reads are registered.
     fn apply(&self, workload: Workload, series: &str) -> Workload {
         let mut of_blocks: BTreeMap<BlockId, u32> = BTreeMap::new();

@@ -16,6 +16,7 @@ pub mod predict;
 pub mod primitives;
 pub mod readings;
 pub mod report;
+pub mod server;
 pub mod simple;
 pub mod workload;
 

@@ -1,8 +1,9 @@
 //! The points of a case: which curves it has, and what each point is a ratio to.
 
+use crate::on_host::server;
 use serde::Serialize;
 use twins::case::{Interruption, Program};
-use twins::{Case, connections, datagrams, interrupted, parts, read_loop};
+use twins::{Case, connections, datagrams, interrupted, parts, read_loop, servers};
 
 /// A place on a curve.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,6 +58,11 @@ pub fn points(case: &Case) -> Vec<Point> {
             };
             own.ways.iter().flat_map(of_way).collect()
         }
+        Program::Server(own) => {
+            let kept = own.connections.iter().map(|count| point(servers::KEPT, *count, server::kept(1)));
+            let once = own.once.iter().map(|count| point(servers::ONCE, *count, server::kept(*count)));
+            kept.chain(once).collect()
+        }
         Program::Interrupted(own) => {
             let series = [interrupted::TOTAL, interrupted::WORK, interrupted::CALL];
             let base = |series: &str, interval: u32| match series {
@@ -77,7 +83,7 @@ pub fn hot_call(call: Interruption) -> Place {
 pub fn axis(case: &Case) -> &'static str {
     match case.program {
         Program::ReadLoop(_) | Program::Datagrams(_) => "batch",
-        Program::Connections(_) => "connections",
+        Program::Connections(_) | Program::Server(_) => "connections",
         Program::Interrupted(_) => "instructions between calls",
     }
 }

@@ -3,10 +3,12 @@
 use crate::on_host::OnHostError;
 use crate::on_host::anchor::{Anchored, Cost};
 use crate::on_host::points::{Place, Point, points};
+use crate::on_host::server::{self, Quantity};
 use mechanisms::compare::{ExperimentError, Job};
 use sim_core::estimate::{Estimate, paired_ratio};
 use sim_core::parallel::{self, Outcome, Sweep};
 use std::collections::BTreeMap;
+use twins::case::Program;
 use twins::{Case, interrupted, parts};
 
 /// Costs of all places of a case, by seed.
@@ -19,6 +21,9 @@ pub struct Predictions(BTreeMap<Place, Vec<Cost>>);
 /// A simulation that failed, or an interruption.
 pub fn predict(case: &Case, anchored: &Anchored, seeds: u32, job: &Job) -> Result<Predictions, OnHostError> {
     let mut places: Vec<Place> = points(case).into_iter().flat_map(|point| [simulated(&point.place), point.base]).collect();
+    if let Program::Server(own) = &case.program {
+        places.extend(server::quantities(own).into_iter().map(|quantity| quantity.1));
+    }
     places.sort();
     places.dedup();
     let runs: Vec<(&Place, u64)> = places.iter().flat_map(|place| (1..=u64::from(seeds)).map(move |seed| (place, seed))).collect();
@@ -50,6 +55,15 @@ fn simulated(place: &Place) -> Place {
 }
 
 impl Predictions {
+    /// A quantity of a server, over the seeds.
+    pub fn quantity(&self, quantity: Quantity, place: &Place, anchored: &Anchored) -> Option<Estimate> {
+        let read = |cost: &Cost| match quantity {
+            Quantity::ProcessorTime => anchored.nanoseconds(cost.total),
+            Quantity::Calls => cost.calls,
+        };
+        Some(Estimate::of(&self.0.get(place)?.iter().map(read).collect::<Vec<f64>>()))
+    }
+
     /// A point's ratio to its base, paired over the seeds.
     pub fn ratio(&self, point: &Point) -> Option<Estimate> {
         let read: fn(&Cost) -> f64 = match point.place.series.as_str() {

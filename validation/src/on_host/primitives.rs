@@ -26,7 +26,7 @@ pub fn cold_call(case: &Case) -> &'static str {
         Program::ReadLoop(_) => read_loop::CALL,
         Program::Interrupted(own) => own.call.name(),
         Program::Datagrams(_) => datagrams::SEND,
-        Program::Connections(_) => connections::SEND,
+        Program::Connections(_) | Program::Server(_) => connections::SEND,
     }
 }
 
@@ -52,7 +52,7 @@ pub fn primitive(case: &Case, place: &Place) -> Result<Option<Model>, OnHostErro
 fn recorded(case: &Case, call: &str) -> Result<(&'static Workload, Vec<&'static Step>), OnHostError> {
     let object = match &case.program {
         Program::Datagrams(_) => Object::Datagram,
-        Program::Connections(_) => Object::Stream,
+        Program::Connections(_) | Program::Server(_) => Object::Stream,
         _ => {
             let recording = recording(call_loop::RECORDING)?;
             return Ok((recording, call_loop::recorded_steps(recording, number(call), "a call alone")?));

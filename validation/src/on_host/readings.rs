@@ -16,8 +16,8 @@ pub struct Parts(BTreeMap<Place, f64>);
 pub struct Curves {
     /// By place; one value from each process.
     values: BTreeMap<Place, Vec<f64>>,
-    /// System calls of an operation, by place.
-    calls: BTreeMap<Place, f64>,
+    /// System calls of an operation by process, of parts too.
+    calls: BTreeMap<Place, Vec<f64>>,
     /// Parts by process: what some points are ratios to.
     parts: BTreeMap<Place, Vec<f64>>,
 }
@@ -27,10 +27,10 @@ pub fn cut(processes: &[Vec<Measurement>]) -> (Parts, Curves) {
     let mut curves = Curves::default();
     for measurement in processes.iter().flatten() {
         let place = Place::new(measurement.series.clone(), measurement.x);
+        curves.calls.entry(place.clone()).or_default().push(measurement.calls);
         if measurement.series.starts_with(parts::PREFIX) {
             curves.parts.entry(place).or_default().push(measurement.nanoseconds);
         } else {
-            curves.calls.insert(place.clone(), measurement.calls);
             curves.values.entry(place).or_default().push(measurement.nanoseconds);
         }
     }
@@ -69,8 +69,8 @@ impl Curves {
     }
 
     /// System calls of an operation.
-    pub fn calls(&self, place: &Place) -> Option<f64> {
-        self.calls.get(place).copied()
+    pub fn calls(&self, place: &Place) -> Option<Summary> {
+        Summary::of(self.calls.get(place)?)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         let ratio = curves.ratio(&point).unwrap();
         assert_eq!((ratio.median, ratio.spread(), ratio.n), (0.8, 0.0, 2));
         assert_eq!(parts.get("part user", 1).unwrap(), 7.5);
-        assert_eq!(curves.calls(&point.place), Some(2.0));
+        assert_eq!(curves.calls(&point.place).unwrap().median, 2.0);
         let to_part = Point { place: Place::new("ring", 4), base: Place::new("part user", 1) };
         assert_eq!(curves.ratio(&to_part).unwrap().median, 1.6);
     }

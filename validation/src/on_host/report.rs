@@ -1,14 +1,16 @@
 //! Verdicts, and all of them summed up.
 
 use crate::on_host::anchor::{Anchor, Anchored};
-use crate::on_host::points::{self, Point};
+use crate::on_host::points::{self, Place, Point};
 use crate::on_host::predict::Predictions;
 use crate::on_host::readings::{Curves, Parts};
+use crate::on_host::server::{self, Quantity};
 use crate::on_host::simple;
 use host::statistics::{Summary as Spread, median};
 use serde::Serialize;
 use sim_core::estimate::Estimate;
 use twins::Case;
+use twins::case::Program;
 
 /// A measured ratio whose interquartile range is a larger share of it says nothing about a few percent.
 pub const SPREAD_MAX: f64 = 0.04;
@@ -89,6 +91,28 @@ pub struct PointReport {
     pub verdict: Verdict,
 }
 
+/// A quantity of a real server that is no ratio: shown apart, in no share.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QuantityReport {
+    /// What.
+    pub quantity: Quantity,
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Measured over the processes.
+    pub measured: Spread,
+    /// Interquartile range as a share of the median.
+    pub spread: f64,
+    /// The simulation's, with its interval over seeds.
+    pub predicted: Estimate,
+    /// Predicted / measured - 1.
+    pub error: f64,
+    /// Largest error that counts as within, percent.
+    pub tolerance_percent: u32,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
 /// A case with all its points.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CaseReport {
@@ -104,6 +128,8 @@ pub struct CaseReport {
     pub anchors: Vec<Anchor>,
     /// Points.
     pub points: Vec<PointReport>,
+    /// Quantities of a real server besides.
+    pub quantities: Vec<QuantityReport>,
     /// What was left out, and why.
     pub notes: Vec<String>,
 }
@@ -124,7 +150,7 @@ pub fn case_report(case: &Case, parts: &Parts, curves: &Curves, anchored: &Ancho
         reports.push(PointReport {
             measured_ns: ns.median,
             spread: measured.spread(),
-            calls: curves.calls(&point.place).unwrap_or(0.0),
+            calls: curves.calls(&point.place).map_or(0.0, |calls| calls.median),
             ringscope: answer(predicted.mean),
             direct: answer(simple.direct),
             parts: answer(simple.parts),
@@ -141,8 +167,43 @@ pub fn case_report(case: &Case, parts: &Parts, curves: &Curves, anchored: &Ancho
         tolerance_percent: case.tolerance_percent,
         anchors: anchored.anchors.clone(),
         points: reports,
+        quantities: quantities(case, curves, anchored, predictions, &mut notes),
         notes,
     }
+}
+
+/// What is compared of a real server besides ratios. What could not be measured is noted and left out.
+fn quantities(
+    case: &Case,
+    curves: &Curves,
+    anchored: &Anchored,
+    predictions: &Predictions,
+    notes: &mut Vec<String>,
+) -> Vec<QuantityReport> {
+    let Program::Server(own) = &case.program else { return Vec::new() };
+    let mut reports = Vec::new();
+    for (quantity, place) in server::quantities(own) {
+        let (measured, tolerance_percent) = match quantity {
+            Quantity::ProcessorTime => (curves.nanoseconds(&place), own.absolute_tolerance_percent),
+            // a request makes at least one: none means that they could not be counted
+            Quantity::Calls => (curves.calls(&place).filter(|calls| calls.median > 0.0), case.tolerance_percent),
+        };
+        let (Some(measured), Some(predicted)) = (measured, predictions.quantity(quantity, &place, anchored)) else {
+            notes.push(format!("{} of {} at {}: not measured", quantity.name(), place.series, place.x));
+            continue;
+        };
+        reports.push(QuantityReport {
+            quantity,
+            spread: measured.spread(),
+            predicted,
+            error: predicted.mean / measured.median - 1.0,
+            tolerance_percent,
+            verdict: judge(&measured, predicted.mean, tolerance_percent),
+            measured,
+            place,
+        });
+    }
+    reports
 }
 
 /// How near one model comes, over the points whose measurements do not spread too far.
@@ -191,7 +252,6 @@ pub fn summary(cases: &[CaseReport]) -> Vec<Nearness> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::on_host::points::Place;
 
     fn measured(values: &[f64]) -> Spread {
         Spread::of(values).unwrap()
@@ -237,6 +297,7 @@ mod tests {
             tolerance_percent: 5,
             anchors: Vec::new(),
             points,
+            quantities: Vec::new(),
             notes: Vec::new(),
         };
         let all = summary(&[case]);

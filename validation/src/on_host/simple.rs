@@ -9,7 +9,7 @@ use crate::on_host::points::Point;
 use crate::on_host::readings::Parts;
 use serde::Serialize;
 use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Way};
-use twins::{Case, connections, datagrams, interrupted, parts, read_loop};
+use twins::{Case, connections, datagrams, interrupted, parts, read_loop, servers};
 
 /// What the simpler models say to a point, as a ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -30,6 +30,7 @@ pub fn simple(case: &Case, point: &Point, measured: &Parts) -> Result<Simple, On
         Program::Interrupted(own) => interruption(own, point, measured),
         Program::Datagrams(_) => messages(point, measured),
         Program::Connections(_) => replies(point, measured),
+        Program::Server(_) => requests(point, measured),
     }
 }
 
@@ -118,6 +119,24 @@ fn replies(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     })
 }
 
+/// Requests of a real server begin with what one costs on one connection. Direct cost: more connections spare null calls, a connection for
+/// each request needs two more. Sum of parts: they spare waits with their switches, and need an accept and a close.
+fn requests(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let base = measured.get(servers::BASE, 1)?;
+    let (first, full) = (measured.get(parts::EPOLL, 1)?, measured.get(parts::EPOLL, EVENTS_MAX as u32)?);
+    let each = (full - first) / (EVENTS_MAX - 1) as f64;
+    // the server waits once a round
+    let spared = 1.0 - 1.0 / f64::from(point.place.x);
+    let direct = base - spared * null;
+    let parts = base - spared * (first - each + measured.get(servers::SWITCH, 1)?);
+    if point.place.series == servers::ONCE {
+        let more = measured.get(servers::ACCEPT_AND_CLOSE, 1)?;
+        return Ok(Simple { direct: (direct + 2.0 * null) / direct, parts: (parts + more) / parts });
+    }
+    Ok(Simple { direct: direct / base, parts: parts / base })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +192,16 @@ mod tests {
         assert_eq!((ring.direct, ring.parts), ((1000.0 - 50.0 * 1.75) / 1000.0, (960.0 - 100.0 + 20.0 + 60.0) / 1000.0));
         let polled = said("tcp", "io_uring, polled", 4, &list);
         assert_eq!((polled.direct, polled.parts), ((1000.0 - 50.0 * 2.25) / 1000.0, 0.88));
+    }
+
+    /// By hand: a wait costs 100 and 20 for each further event, a switch 320. Four connections spare three quarters of 50, or of 400.
+    #[test]
+    fn more_connections_spare_waits_and_a_connection_each_needs_an_accept() {
+        let mut list = vec![("part getppid", 1, 50.0), ("part epoll_wait", 1, 120.0), ("part epoll_wait", 16, 420.0)];
+        list.extend([(servers::BASE, 1, 2300.0), (servers::SWITCH, 1, 300.0), (servers::ACCEPT_AND_CLOSE, 1, 460.0)]);
+        let four = said("server-memcached", servers::KEPT, 4, &list);
+        assert_eq!((four.direct, four.parts), (2262.5 / 2300.0, 2000.0 / 2300.0));
+        let once = said("server-nginx", servers::ONCE, 1, &list);
+        assert_eq!((once.direct, once.parts), (2400.0 / 2300.0, 2760.0 / 2300.0));
     }
 }

@@ -5,6 +5,7 @@ use crate::on_host::OnHostError;
 use crate::on_host::blocks::{self, ServeBlocks, UserBlocks};
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
+use crate::on_host::server;
 use mechanisms::registry::Mechanism;
 use mechanisms::variants::Way as ModelWay;
 use sim_core::block::{BlockId, Op, OpKind, Region};
@@ -79,6 +80,8 @@ pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
         (_, Program::ReadLoop(own)) => reads(own, place),
         (_, Program::Interrupted(own)) => interruptions(own, place),
         (_, Program::Datagrams(own)) => messages(own.store, own.waiting, place, Object::Datagram),
+        (_, Program::Server(own)) if server::is_request(place) => server::requests(own, place),
+        (_, Program::Server(_)) => messages(parts::STORE, connection_count(place), place, Object::Stream),
         (_, Program::Connections(own)) => messages(own.store, connection_count(place), place, Object::Stream),
     }
 }

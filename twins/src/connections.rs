@@ -152,11 +152,19 @@ impl Server {
         Ok(())
     }
 
+    fn receive_all(&mut self) -> Result<(), TwinError> {
+        self.server.iter_mut().zip(&mut self.buffers).try_for_each(|(connection, buffer)| read(connection, buffer))
+    }
+
     /// One round; what is timed of it.
     fn round(&mut self, tally: &mut Tally) -> Result<(), TwinError> {
         let all = self.server.len();
-        if !matches!(self.step, Step::User | Step::Send | Step::SendCold(..)) {
+        if !matches!(self.step, Step::User) {
             self.ask()?;
+        }
+        // a send answers a request, so that its acknowledgement goes with it, as in the server
+        if matches!(self.step, Step::Send | Step::SendCold(..)) {
+            self.receive_all()?;
         }
         let begun = Instant::now();
         let mut cold = None;
@@ -182,7 +190,7 @@ impl Server {
                 (all, all)
             }
             Step::Receive => {
-                self.server.iter_mut().zip(&mut self.buffers).try_for_each(|(connection, buffer)| read(connection, buffer))?;
+                self.receive_all()?;
                 (all, all)
             }
             Step::Ready(set) => {
@@ -202,11 +210,16 @@ impl Server {
 
     /// Takes what is left in the sockets.
     fn settle(&mut self) -> Result<(), TwinError> {
-        let mut drain =
-            |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(&mut self.buffers).try_for_each(|(end, buffer)| read(end, buffer));
+        let buffers = &mut self.buffers;
+        let mut drain = |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(buffers.iter_mut()).try_for_each(|(end, buffer)| read(end, buffer));
         match self.step {
-            Step::User | Step::Receive => Ok(()),
+            Step::User => Ok(()),
             Step::Ready(_) => drain(&mut self.server),
+            // a receive without an answer would have to send the acknowledgement itself
+            Step::Receive => {
+                self.server.iter_mut().zip(&self.buffers).try_for_each(|(connection, buffer)| write(connection, buffer))?;
+                self.clients.iter_mut().zip(&mut self.buffers).try_for_each(|(end, buffer)| read(end, buffer))
+            }
             Step::Send | Step::SendCold(..) | Step::Serve(_) | Step::Ring(_) => drain(&mut self.clients),
         }
     }

@@ -19,6 +19,14 @@ pub fn not_checked() -> Vec<(String, String)> {
         let what = format!("{}: processor time and calls of a request", server.name());
         lacking.extend(servers::lacking(server).map(|why| (what, why)));
     }
+    if !in_path("chrt") {
+        let why = "chrt (util-linux) is not installed: on waking, server and client push each other off the processor, and requests are served \
+                   in smaller groups than predicted";
+        lacking.push(("servers under SCHED_BATCH".into(), why.into()));
+    }
+    if let Err(absent) = host::perf::CallsOf::open(&[std::process::id()]) {
+        lacking.push(("system calls of a server's request".into(), absent.to_string()));
+    }
     lacking
 }
 
@@ -42,7 +50,7 @@ fn without_xdp() -> String {
 }
 
 /// True when a program of this name is in the search path.
-pub(crate) fn in_path(program: &str) -> bool {
+pub fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

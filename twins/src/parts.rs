@@ -15,6 +15,8 @@ use std::time::Instant;
 pub const PREFIX: &str = "part ";
 /// A call that does nothing.
 pub const NULL_CALL: &str = "part getppid";
+/// A `pread64` of one byte: what the reads of [`reads_of_a_byte`] cost where they are made as calls.
+pub const BYTE_READ: &str = "part pread64 of a byte";
 /// User work without calls, by its instructions.
 pub const USER: &str = "part user";
 /// An enter with so many entries that do nothing, per enter.
@@ -41,10 +43,10 @@ pub fn call(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// Name of the series of an enter with [`NOPS`] reads from the end of the file on, per enter: what a way of naming file and buffer costs.
-/// Such reads count as failed, which costs something too: only what ways differ by is of use.
-pub fn reads_of_nothing(way: Way) -> String {
-    format!("{PREFIX}{}, read of nothing", way.name())
+/// Name of the series of enters with one and with [`NOPS`] reads of a byte, per enter: what a way of issuing an entry that does real work
+/// costs besides the work. An entry that does nothing goes through neither the file nor the set-up of a read.
+pub fn reads_of_a_byte(way: Way) -> String {
+    format!("{PREFIX}{}, read of a byte", way.name())
 }
 
 /// Name of the series of a call that comes back after [`SWEEP`].

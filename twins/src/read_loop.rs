@@ -32,13 +32,16 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
         parts::user(case.work),
         Variant { series: parts::call(CALL), x: 1, twin: one(None, Timed::All)? },
         Variant { series: parts::cold(CALL), x: 1, twin: cold },
+        Variant { series: parts::BYTE_READ.into(), x: 1, twin: Box::new(Synchronous { length: 1, ..Synchronous::new(case, None, Timed::All)? }) },
         Variant { series: SYNCHRONOUS.into(), x: 1, twin: one(Some(case.work), Timed::All)? },
     ];
     all.extend(parts::ring_nops()?);
     all.extend(parts::code());
     for way in &case.ways {
-        let nothing = Batched { nothing: true, ..Batched::new(case, *way, parts::NOPS)? };
-        all.push(Variant { series: parts::reads_of_nothing(*way), x: parts::NOPS, twin: Box::new(nothing) });
+        for entries in [1, parts::NOPS] {
+            let bytes = Batched { of_a_byte: true, ..Batched::new(case, *way, entries)? };
+            all.push(Variant { series: parts::reads_of_a_byte(*way), x: entries, twin: Box::new(bytes) });
+        }
         for batch in &case.batches {
             let twin = Box::new(Batched::new(case, *way, *batch)?);
             all.push(Variant { series: way.name().into(), x: *batch, twin });
@@ -60,6 +63,8 @@ struct Synchronous {
     timed: Timed,
     work: Option<UserWork>,
     buffers: Vec<Vec<u8>>,
+    /// Bytes of a read.
+    length: usize,
     next: usize,
 }
 
@@ -67,7 +72,7 @@ impl Synchronous {
     fn new(case: &ReadLoop, work: Option<Work>, timed: Timed) -> Result<Synchronous, TwinError> {
         let (buffers, bytes) = (case.buffers as usize, case.bytes as usize);
         let file = parts::scratch_file(buffers * bytes)?;
-        Ok(Synchronous { file, timed, work: work.map(UserWork::new), buffers: vec![vec![0; bytes]; buffers], next: 0 })
+        Ok(Synchronous { file, timed, work: work.map(UserWork::new), buffers: vec![vec![0; bytes]; buffers], length: bytes, next: 0 })
     }
 }
 
@@ -77,9 +82,9 @@ impl Synchronous {
     fn read(&mut self) -> Result<usize, TwinError> {
         let all = self.buffers.len();
         let buffer = &mut self.buffers[self.next];
-        let bytes = buffer.len();
-        let read = self.file.file().read_at(buffer, (self.next * bytes) as u64).map_err(TwinError::host(CALL))?;
-        expect(CALL, read as i64, bytes)?;
+        let offset = (self.next * buffer.len()) as u64;
+        let read = self.file.file().read_at(&mut buffer[..self.length], offset).map_err(TwinError::host(CALL))?;
+        expect(CALL, read as i64, self.length)?;
         self.next = (self.next + 1) % all;
         Ok(read)
     }
@@ -119,8 +124,8 @@ struct Batched {
     bytes: u32,
     buffers: usize,
     next: usize,
-    /// Nothing but entries that read from the end of the file on; an operation is then an enter.
-    nothing: bool,
+    /// Nothing but entries that read one byte; an operation is then an enter.
+    of_a_byte: bool,
 }
 
 impl Batched {
@@ -131,32 +136,32 @@ impl Batched {
             ring.register(file.file().as_raw_fd())?;
         }
         let work = UserWork::new(case.work);
-        Ok(Batched { ring, file, work, batch, bytes: case.bytes, buffers: case.buffers as usize, next: 0, nothing: false })
+        Ok(Batched { ring, file, work, batch, bytes: case.bytes, buffers: case.buffers as usize, next: 0, of_a_byte: false })
     }
 }
 
 impl Batched {
-    /// Enters with entries that read nothing.
-    fn enter_for_nothing(&mut self, enters: u64) -> Result<Tally, TwinError> {
+    /// Enters with entries that read a byte each.
+    fn enter_for_bytes(&mut self, enters: u64) -> Result<Tally, TwinError> {
         let file = self.file.file().as_raw_fd();
-        let end = u64::from(self.bytes) * self.buffers as u64;
         self.ring.take_enters();
         let begun = Instant::now();
         for _ in 0..enters {
             for _ in 0..self.batch {
-                self.ring.read_nothing(file, self.next, end)?;
+                self.ring.read_byte(file, self.next, self.next as u64 * u64::from(self.bytes))?;
                 self.next = (self.next + 1) % self.buffers;
             }
             self.ring.complete()?;
         }
-        Ok(Tally { operations: enters, calls: self.ring.take_enters(), bytes: 0, elapsed: begun.elapsed() })
+        let bytes = enters * u64::from(self.batch);
+        Ok(Tally { operations: enters, calls: self.ring.take_enters(), bytes, elapsed: begun.elapsed() })
     }
 }
 
 impl Twin for Batched {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
-        if self.nothing {
-            return self.enter_for_nothing(operations);
+        if self.of_a_byte {
+            return self.enter_for_bytes(operations);
         }
         let batches = operations.div_ceil(self.batch.into());
         let file = self.file.file().as_raw_fd();

@@ -99,24 +99,24 @@ impl Ring {
     /// When the ring is full.
     pub fn read(&mut self, file: RawFd, index: usize, offset: u64) -> Result<(), TwinError> {
         let length = self.buffers[index].len();
-        self.read_at(file, index, offset, length as i64)
+        self.read_at(file, index, offset, length)
     }
 
-    /// Prepares a read from the end of a file on: everything but the file system's own work.
+    /// Prepares a read of one byte.
     ///
     /// # Errors
     /// When the ring is full.
-    pub fn read_nothing(&mut self, file: RawFd, index: usize, end: u64) -> Result<(), TwinError> {
-        self.read_at(file, index, end, 0)
+    pub fn read_byte(&mut self, file: RawFd, index: usize, offset: u64) -> Result<(), TwinError> {
+        self.read_at(file, index, offset, 1)
     }
 
-    fn read_at(&mut self, file: RawFd, index: usize, offset: u64, expected: i64) -> Result<(), TwinError> {
-        let (address, length) = (self.buffers[index].as_mut_ptr(), self.buffers[index].len());
+    fn read_at(&mut self, file: RawFd, index: usize, offset: u64, length: usize) -> Result<(), TwinError> {
+        let address = self.buffers[index].as_mut_ptr();
         let entry = match self.registered {
             Some(_) => opcode::ReadFixed::new(types::Fixed(0), address, length as u32, index as u16).offset(offset).build(),
             None => opcode::Read::new(types::Fd(file), address, length as u32).offset(offset).build(),
         };
-        self.push(entry, index, expected)
+        self.push(entry, index, length as i64)
     }
 
     /// Prepares a receive of so many bytes into a buffer.

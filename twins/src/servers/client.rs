@@ -31,7 +31,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Clients with so many connections at the same time, which stay or serve one request each. All keys are stored first.
+    /// Clients with so many connections at the same time, which stay or serve one request each.
     pub fn new(kind: ServerKind, address: SocketAddr, count: u32, stay: bool) -> Result<Client, TwinError> {
         let mut client = Client {
             kind,
@@ -46,15 +46,6 @@ impl Client {
         };
         if stay {
             client.streams = (0..count).map(|_| connect(address)).collect::<Result<_, _>>()?;
-        }
-        if kind != ServerKind::Nginx {
-            let mut stream = connect(address)?;
-            for key in 0..KEYS {
-                let expected = request(kind, true, key, true, &mut client.request);
-                write(&mut stream, &client.request)?;
-                client.reply.fill(0);
-                take(&mut stream, expected, &mut client.reply[..])?;
-            }
         }
         Ok(client)
     }
@@ -89,6 +80,21 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Stores a value under each key, in a server that stores any.
+pub(super) fn store_all(kind: ServerKind, address: SocketAddr) -> Result<(), TwinError> {
+    if kind == ServerKind::Nginx {
+        return Ok(());
+    }
+    let mut stream = connect(address)?;
+    let (mut text, mut reply) = (Vec::new(), [0; REPLY_BYTES]);
+    for key in 0..KEYS {
+        let expected = request(kind, true, key, true, &mut text);
+        write(&mut stream, &text)?;
+        take(&mut stream, expected, &mut reply)?;
+    }
+    Ok(())
 }
 
 fn connect(address: SocketAddr) -> Result<TcpStream, TwinError> {

@@ -47,6 +47,7 @@ pub fn variants(case: &Server) -> Result<(Vec<Variant>, Vec<String>), TwinError>
     all.push(Variant { series: SWITCH.into(), x: 1, twin: Box::new(Switches::new()?) });
     all.push(Variant { series: ACCEPT_AND_CLOSE.into(), x: 1, twin: Box::new(Accepts::new()?) });
     let server = Rc::new(Running::start(case.server)?);
+    client::store_all(case.server, server.address())?;
     let mut left_out = Vec::new();
     let kept = case.connections.iter().map(|connections| (KEPT, *connections, true));
     let once = case.once.iter().map(|connections| (ONCE, *connections, false));
@@ -107,6 +108,10 @@ impl Twin for Requests {
         let elapsed = account::processor_time(&processes)?.saturating_sub(before);
         let operations = rounds * self.client.connections();
         Ok(Tally { operations, calls: (self.calls * operations as f64).round() as u64, bytes: 0, elapsed })
+    }
+
+    fn is_on_account(&self) -> bool {
+        true
     }
 }
 

@@ -47,13 +47,22 @@ pub struct Paces {
     pub enter: u32,
     /// What a ring executes for an entry.
     pub entry: u32,
-    /// What it executes around a read of a registered file into a registered buffer, where that was measured.
-    pub registered_read: Option<u32>,
+    /// Enter and entry where the entries read a file, by way, where that was measured.
+    pub reads: BTreeMap<Way, RingPaces>,
+}
+
+/// Paces of a ring's own work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingPaces {
+    /// What an enter executes besides its entries.
+    pub enter: u32,
+    /// What it executes for an entry.
+    pub entry: u32,
 }
 
 impl Default for Paces {
     fn default() -> Self {
-        Paces { calls: BTreeMap::new(), enter: UNCHANGED, entry: UNCHANGED, registered_read: None }
+        Paces { calls: BTreeMap::new(), enter: UNCHANGED, entry: UNCHANGED, reads: BTreeMap::new() }
     }
 }
 
@@ -334,20 +343,38 @@ fn rings(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), O
         let set = |anchored: &mut Anchored, value: u32| anchored.paces.enter = value;
         anchored.meet(case, &one, nanoseconds, ("instructions of an enter, permille", PACES), |cost| cost.total, set)?;
     }
-    if matches!(&case.program, Program::ReadLoop(own) if own.ways.contains(&Way::RingRegistered)) {
-        registered_read(anchored, case, measured)?;
+    if let Program::ReadLoop(own) = &case.program {
+        own.ways.iter().try_for_each(|way| reads(anchored, case, measured, *way))?;
     }
     Ok(())
 }
 
-/// What registered files and buffers spare of a read: as much of a read of nothing.
-fn registered_read(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
-    let [plain, registered] = [Way::Ring, Way::RingRegistered].map(|way| Place::new(parts::reads_of_nothing(way), parts::NOPS));
-    let spared = measured.get(&plain.series, plain.x)? - measured.get(&registered.series, registered.x)?;
-    let in_model = anchored.nanoseconds(anchored.cost(case, &plain, SEED)?.total);
-    let set = |anchored: &mut Anchored, value: u32| anchored.paces.registered_read = Some(value);
-    let parameter = "instructions around a registered read, permille: what it spares";
-    anchored.meet(case, &registered, in_model - spared, (parameter, PACES), |cost| cost.total, set).map(drop)
+/// Enter and entry where the entries read a file: by what enters with one and with many reads of a byte cost besides as many calls that read a
+/// byte. The difference is met, not the whole: what a call that reads a byte costs is the model's to say.
+fn reads(anchored: &mut Anchored, case: &Case, measured: &Parts, way: Way) -> Result<(), OnHostError> {
+    let call = measured.get(parts::BYTE_READ, 1)?;
+    let in_model = anchored.nanoseconds(anchored.cost(case, &Place::new(parts::BYTE_READ, 1), SEED)?.total);
+    anchored.paces.reads.insert(way, RingPaces { enter: anchored.paces.enter, entry: anchored.paces.entry });
+    let met = anchored.anchors.len();
+    for _ in 0..2 {
+        anchored.anchors.truncate(met);
+        for entries in [parts::NOPS, 1] {
+            let part = Place::new(parts::reads_of_a_byte(way), entries);
+            let nanoseconds = measured.get(&part.series, part.x)? + f64::from(entries) * (in_model - call);
+            let set = |anchored: &mut Anchored, value: u32| {
+                let Some(paces) = anchored.paces.reads.get_mut(&way) else { return };
+                *(if entries == 1 { &mut paces.enter } else { &mut paces.entry }) = value;
+            };
+            let what = if entries == 1 { "an enter with reads" } else { "a ring's read" };
+            anchored.meet(case, &part, nanoseconds, (&format!("instructions of {what}, permille"), PACES), |cost| cost.total, set)?;
+        }
+    }
+    Ok(())
+}
+
+/// The way by which a series issues reads through a ring.
+fn way_of_reads(series: &str) -> Option<Way> {
+    [Way::Ring, Way::RingRegistered].into_iter().find(|way| series == way.name() || series == parts::reads_of_a_byte(*way))
 }
 
 impl Paces {
@@ -357,20 +384,21 @@ impl Paces {
         paced(&workload, |id| of_blocks.get(&id).copied().unwrap_or(UNCHANGED))
     }
 
-    /// The workload with its blocks at these paces; `series` tells whether a ring's reads are registered.
+    /// The workload with its blocks at these paces; `series` tells by which way reads are issued.
     fn apply(&self, workload: Workload, series: &str) -> Workload {
+        let without = RingPaces { enter: self.enter, entry: self.entry };
+        let own = way_of_reads(series).and_then(|way| self.reads.get(&way).copied()).unwrap_or(without);
         let mut of_blocks: BTreeMap<BlockId, u32> = BTreeMap::new();
         let ring = &workload.kernel.ring;
         for block in [&ring.enter, &ring.begin, &ring.flush, &ring.flush_none, &ring.leave].into_iter().flatten() {
-            of_blocks.insert(*block, self.enter);
+            of_blocks.insert(*block, own.enter);
         }
         let around = |pairs: &[Around]| pairs.iter().flat_map(|pair| [pair.0, pair.1]).collect::<Vec<_>>();
         let messages = [around(&ring.receive), around(&ring.send)].concat();
-        for block in [&ring.next, &ring.nop, &ring.flush_item, &messages].into_iter().flatten() {
-            of_blocks.insert(*block, self.entry);
+        let reads = around(&ring.read);
+        for block in [&ring.next, &ring.nop, &ring.flush_item, &messages, &reads].into_iter().flatten() {
+            of_blocks.insert(*block, own.entry);
         }
-        let registered = self.registered_read.filter(|_| series.contains(Way::RingRegistered.name()));
-        of_blocks.extend(around(&ring.read).into_iter().map(|block| (block, registered.unwrap_or(self.entry))));
         let steps = workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
         of_blocks.extend(steps.filter_map(|step| Some((step.kernel, *self.calls.get(step.call.name())?))));
         of_blocks.remove(&BlockId::EMPTY);
@@ -412,20 +440,24 @@ mod tests {
             ("part pread64 cold", 1, 520.0),
             ("part io_uring nop", 1, 200.0),
             ("part io_uring nop", 64, 2500.0),
-            ("part io_uring, read of nothing", 64, 6000.0),
-            ("part io_uring, registered, read of nothing", 64, 5700.0),
+            ("part pread64 of a byte", 1, 330.0),
+            ("part io_uring, read of a byte", 1, 620.0),
+            ("part io_uring, read of a byte", 64, 21_000.0),
+            ("part io_uring, registered, read of a byte", 1, 590.0),
+            ("part io_uring, registered, read of a byte", 64, 19_000.0),
             ("part code", 8, 700.0),
             ("part code", 64, 800.0),
             ("part user", 1000, 150.0),
         ];
         let anchored = made_up("read-loop-1000", &list);
-        // reads of nothing are two parts of one anchor
+        // a call that reads a byte is what the enters are compared with
         assert_eq!(anchored.anchors.len(), list.len() - 1);
         for anchor in &anchored.anchors {
             assert!((anchor.model_ns / anchor.measured_ns - 1.0).abs() < 0.02, "{anchor:?}");
         }
-        let registered = anchored.paces.registered_read.unwrap();
-        assert!(registered < anchored.paces.entry, "an entry that costs less has less around it: {registered}");
+        let [plain, registered] = [Way::Ring, Way::RingRegistered].map(|way| anchored.paces.reads[&way]);
+        assert!(registered.entry < plain.entry, "an entry that costs less has less around it: {plain:?} {registered:?}");
+        assert!(plain.enter > anchored.paces.enter, "an enter with a read costs more than one that does nothing: {plain:?}");
     }
 
     #[test]

@@ -140,18 +140,29 @@ pub fn with_softirq(blocks: &mut BlockStore, step: &Step) -> BlockId {
     blocks.push(info.mode, info.origin, &ops, spans)
 }
 
-/// A recorded call that the protocol or the file system turns away: without their work.
-pub fn without_protocol(blocks: &mut BlockStore, block: BlockId) -> BlockId {
-    let info = blocks.info(block).clone();
-    let Some(hole) = info.span(Cut::Protocol) else { return block };
-    let (start, more) = (hole.start as u32, hole.len() as u32);
-    let all = blocks.ops(block);
-    let ops = [&all[..hole.start], &all[hole.end..]].concat();
-    let moved = |at: u32| if at <= start { at } else { at.saturating_sub(more).max(start) };
-    let spans = info.spans.iter().map(|span| Span { start: moved(span.start), end: moved(span.end), ..*span });
-    // what was inside is gone; the hole itself stays, empty
-    let spans = spans.filter(|span| span.cut == Cut::Protocol || span.start < span.end).collect();
-    blocks.push(info.mode, info.origin, &ops, spans)
+/// A recorded call that copies 4 KiB, with one line of them copied: a read or a write of a byte.
+pub fn of_one_line(blocks: &mut BlockStore, copy: BlockId) -> BlockId {
+    let info = blocks.info(copy).clone();
+    let ops = blocks.ops(copy);
+    let (from, to) = (page_of(ops, OpKind::Load), page_of(ops, OpKind::Store));
+    let further = |first: Option<Line>, line: Line| first.is_some_and(|first| (first + 1..first + PAGE_LINES).contains(&line));
+    let is_left = |op: &Op| match (op.kind, op.region) {
+        (OpKind::Load, Region::Fixed) => !further(from, op.offset),
+        (OpKind::Store, Region::Fixed) => !further(to, op.offset),
+        _ => true,
+    };
+    // where an op stands when those before it that are left out are gone
+    let mut places = vec![0];
+    let mut left = Vec::new();
+    for op in ops {
+        if is_left(op) {
+            let whole = op.kind == OpKind::Copy && op.count == PAGE_LINES as u16;
+            left.push(if whole { Op { count: 1, ..*op } } else { *op });
+        }
+        places.push(left.len() as u32);
+    }
+    let moved = |span: Span| Span { start: places[span.start as usize], end: places[span.end as usize], ..span };
+    blocks.push(info.mode, info.origin, &left, info.spans.into_iter().map(moved).collect())
 }
 
 /// One call for several messages: the first message's call whole, each further one's from its handler on, which is what

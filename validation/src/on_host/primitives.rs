@@ -1,10 +1,11 @@
-//! Model twins of parts of single calls: one that comes back cold; entries of a ring that read nothing; code that fits the first level,
+//! Model twins of parts of single calls: one that comes back cold; reads of a byte, as calls and as entries of a ring; code that fits the first level,
 //! and code that does not.
 
 use crate::on_host::OnHostError;
 use crate::on_host::blocks::{self, UserBlocks};
 use crate::on_host::points::Place;
 use crate::on_host::workload::{Maker, Model, RING, SOCKETS, SYNC, Sockets, alone, intervals, number, recording};
+use mechanisms::variants::Way as ModelWay;
 use sim_core::block::BlockId;
 use sim_core::workload::{Object, Step, Workload};
 use traces::call_loop;
@@ -12,7 +13,7 @@ use twins::case::{Program, Shape, Way, Work};
 use twins::work::Piece;
 use twins::{Case, connections, datagrams, parts, read_loop};
 
-/// Ways of a case by which an enter with reads of nothing is a part.
+/// Ways of a case by which enters with reads of a byte are parts.
 fn parts_of_ways(case: &Case) -> &[Way] {
     match &case.program {
         Program::ReadLoop(own) => &own.ways,
@@ -42,8 +43,12 @@ pub fn primitive(case: &Case, place: &Place) -> Result<Option<Model>, OnHostErro
     if place.series == parts::cold(cold_call(case)) {
         return swept(case, cold_call(case)).map(Some);
     }
-    if parts_of_ways(case).iter().any(|way| place.series == parts::reads_of_nothing(*way)) {
-        return reads_of_nothing().map(Some);
+    if parts_of_ways(case).iter().any(|way| place.series == parts::reads_of_a_byte(*way)) {
+        return reads_of_a_byte(place.x, RING).map(Some);
+    }
+    if place.series == parts::BYTE_READ {
+        let calls = reads_of_a_byte(parts::NOPS, SYNC)?;
+        return Ok(Some(Model { operations: parts::NOPS, ..calls }));
     }
     Ok(None)
 }
@@ -63,16 +68,16 @@ fn recorded(case: &Case, call: &str) -> Result<(&'static Workload, Vec<&'static 
     Ok((recording, if call == datagrams::RECEIVE { sockets.receives } else { sockets.sends }))
 }
 
-/// An enter with many reads that the file system has nothing for.
-fn reads_of_nothing() -> Result<Model, OnHostError> {
+/// Reads of a byte: of one place of a page after the other, as in the native twin, into the same buffer.
+fn reads_of_a_byte(count: u32, way: ModelWay) -> Result<Model, OnHostError> {
     let recording = recording(call_loop::RECORDING)?;
-    let recorded = call_loop::recorded_steps(recording, number(read_loop::CALL), "reads of nothing")?;
+    let recorded = call_loop::recorded_steps(recording, number(read_loop::CALL), "reads of a byte")?;
     let mut maker = Maker::new(recording);
-    for step in recorded.iter().cycle().take(parts::NOPS as usize) {
-        let kernel = blocks::without_protocol(&mut maker.workload.blocks, step.kernel);
+    for step in recorded.iter().cycle().take(count as usize) {
+        let kernel = blocks::of_one_line(&mut maker.workload.blocks, step.kernel);
         maker.call(step, BlockId::EMPTY, kernel, Vec::new());
     }
-    Ok(maker.finish("reads of nothing", RING, 1, 1))
+    Ok(maker.finish("reads of a byte", way, 1, 1))
 }
 
 /// A call, each time after a sweep of the first level.
@@ -102,23 +107,22 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_nothing_lacks_the_file_systems_work_and_no_more() {
+    fn a_read_of_a_byte_lacks_all_lines_of_the_copy_but_one_and_no_instructions() {
         let recording = recording(call_loop::RECORDING).unwrap();
         let read = call_loop::recorded_steps(recording, number(read_loop::CALL), "x").unwrap()[0];
         let mut blocks = recording.blocks.clone();
-        let whole = blocks.info(read.kernel).clone();
-        let rest = blocks::without_protocol(&mut blocks, read.kernel);
-        let (inside, hole) = (whole.span(Cut::Protocol).unwrap(), blocks.info(rest).span(Cut::Protocol).unwrap());
-        assert!(hole.is_empty() && hole.start == inside.start);
-        assert_eq!(blocks.ops(rest).len() + inside.len(), blocks.ops(read.kernel).len());
-        assert!(blocks.info(rest).instructions + 100 < whole.instructions);
-        let handler = |info: &sim_core::block::BlockInfo| info.span(Cut::Handler).unwrap().len();
-        assert_eq!(handler(blocks.info(rest)) + inside.len(), handler(&whole));
+        let byte = blocks::of_one_line(&mut blocks, read.kernel);
+        let (whole, byte) = (blocks.info(read.kernel).clone(), blocks.info(byte).clone());
+        assert_eq!(byte.instructions, whole.instructions);
+        // 63 lines are read and 63 written
+        let ops = |info: &sim_core::block::BlockInfo, cut| info.span(cut).unwrap().len();
+        assert_eq!(ops(&byte, Cut::Protocol) + 126, ops(&whole, Cut::Protocol));
+        assert_eq!(ops(&byte, Cut::Handler) + 126, ops(&whole, Cut::Handler));
     }
 
     #[test]
-    fn cold_calls_and_reads_of_nothing_are_parts_and_points_are_not() {
-        let enter = made("read-loop-0", "part io_uring, registered, read of nothing", 64);
+    fn cold_calls_and_reads_of_a_byte_are_parts_and_points_are_not() {
+        let enter = made("read-loop-0", "part io_uring, registered, read of a byte", 64);
         assert_eq!((enter.way, enter.operations, enter.workload.classes[0].chains[0].steps.len()), (RING, 1, 64));
         for (case, part) in
             [("udp", "part sendto cold"), ("read-loop-0", "part pread64 cold"), ("interrupted-null-mix", "part getppid cold")]

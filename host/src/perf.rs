@@ -114,10 +114,8 @@ impl CallsOf {
     /// # Errors
     /// Why they can't be counted.
     pub fn open(threads: &[u32]) -> Result<CallsOf, Absent> {
-        const IDENTIFIERS: [&str; 2] = [
-            "/sys/kernel/tracing/events/raw_syscalls/sys_enter/id",
-            "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id",
-        ];
+        const IDENTIFIERS: [&str; 2] =
+            ["/sys/kernel/tracing/events/raw_syscalls/sys_enter/id", "/sys/kernel/debug/tracing/events/raw_syscalls/sys_enter/id"];
         let read = |file: &&str| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
         let identifier = IDENTIFIERS.iter().find_map(read);
         let identifier = identifier.ok_or_else(|| {

@@ -5,6 +5,7 @@ use crate::case::{Connections, EVENTS_MAX, MESSAGE_BYTES, Store, Way};
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::parts;
+use crate::read_loop::byte_reads;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
@@ -32,6 +33,7 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
     let mut all = vec![parts::null_call()];
     let mut left_out = Vec::new();
     all.extend(parts::ring_nops()?);
+    all.extend(byte_reads(&[Way::Ring])?);
     all.extend(calls_and_waits(case.store)?);
     let server = |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> {
         Ok(Box::new(Server::new(case.store, connections, step)?))
@@ -63,9 +65,8 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
 /// # Errors
 /// When the host has no loopback device.
 pub fn calls_and_waits(store: Store) -> Result<Vec<Variant>, TwinError> {
-    let server = |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> {
-        Ok(Box::new(Server::new(store, connections, step)?))
-    };
+    let server =
+        |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(store, connections, step)?)) };
     let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock_cost());
     let mut all = vec![
         Variant { series: parts::call(RECEIVE), x: 1, twin: server(PART_CONNECTIONS, Step::Receive)? },
@@ -211,7 +212,8 @@ impl Server {
     /// Takes what is left in the sockets.
     fn settle(&mut self) -> Result<(), TwinError> {
         let buffers = &mut self.buffers;
-        let mut drain = |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(buffers.iter_mut()).try_for_each(|(end, buffer)| read(end, buffer));
+        let mut drain =
+            |ends: &mut Vec<TcpStream>| ends.iter_mut().zip(buffers.iter_mut()).try_for_each(|(end, buffer)| read(end, buffer));
         match self.step {
             Step::User => Ok(()),
             Step::Ready(_) => drain(&mut self.server),

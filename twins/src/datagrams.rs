@@ -6,6 +6,7 @@ use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::messages::Messages;
 use crate::parts;
+use crate::read_loop::byte_reads;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
@@ -28,6 +29,7 @@ pub const SEND: &str = "sendto";
 pub fn variants(case: &Datagrams) -> Result<Vec<Variant>, TwinError> {
     let mut all = vec![parts::null_call()];
     all.extend(parts::ring_nops()?);
+    all.extend(byte_reads(&[Way::Ring])?);
     let server = |step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(case, step)?)) };
     all.push(Variant { series: parts::USER.into(), x: 1, twin: server(Step::User)? });
     all.push(Variant { series: parts::call(RECEIVE), x: 1, twin: server(Step::Receive)? });

@@ -1,6 +1,6 @@
 //! Reads of a file in the page cache with user work before each: one at a time, or submitted together.
 
-use crate::case::{ReadLoop, Way, Work};
+use crate::case::{ReadLoop, Shape, WRITE_BYTES, Way, Work};
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::parts;
@@ -32,19 +32,34 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
         parts::user(case.work),
         Variant { series: parts::call(CALL), x: 1, twin: one(None, Timed::All)? },
         Variant { series: parts::cold(CALL), x: 1, twin: cold },
-        Variant { series: parts::BYTE_READ.into(), x: 1, twin: Box::new(Synchronous { length: 1, ..Synchronous::new(case, None, Timed::All)? }) },
         Variant { series: SYNCHRONOUS.into(), x: 1, twin: one(Some(case.work), Timed::All)? },
     ];
     all.extend(parts::ring_nops()?);
     all.extend(parts::code());
+    all.extend(byte_reads(&case.ways)?);
     for way in &case.ways {
-        for entries in [1, parts::NOPS] {
-            let bytes = Batched { of_a_byte: true, ..Batched::new(case, *way, entries)? };
-            all.push(Variant { series: parts::reads_of_a_byte(*way), x: entries, twin: Box::new(bytes) });
-        }
         for batch in &case.batches {
             let twin = Box::new(Batched::new(case, *way, *batch)?);
             all.push(Variant { series: way.name().into(), x: *batch, twin });
+        }
+    }
+    Ok(all)
+}
+
+/// Reads of a byte, as calls and through rings: parts of every case with rings.
+///
+/// # Errors
+/// When the host has no io_uring, or no file can be made.
+pub fn byte_reads(ways: &[Way]) -> Result<Vec<Variant>, TwinError> {
+    // a page for each of as many reads as one enter has; no user work
+    let work = Work { shape: Shape { data_kib: 1, code_kib: 0 }, instructions: 0 };
+    let case = ReadLoop { work, bytes: WRITE_BYTES as u32, buffers: parts::NOPS, batches: Vec::new(), ways: ways.to_vec() };
+    let calls = Synchronous { length: 1, ..Synchronous::new(&case, None, Timed::All)? };
+    let mut all = vec![Variant { series: parts::BYTE_READ.into(), x: 1, twin: Box::new(calls) }];
+    for way in ways {
+        for entries in [1, parts::NOPS] {
+            let twin = Box::new(Batched { of_a_byte: true, ..Batched::new(&case, *way, entries)? });
+            all.push(Variant { series: parts::reads_of_a_byte(*way), x: entries, twin });
         }
     }
     Ok(all)
@@ -72,7 +87,14 @@ impl Synchronous {
     fn new(case: &ReadLoop, work: Option<Work>, timed: Timed) -> Result<Synchronous, TwinError> {
         let (buffers, bytes) = (case.buffers as usize, case.bytes as usize);
         let file = parts::scratch_file(buffers * bytes)?;
-        Ok(Synchronous { file, timed, work: work.map(UserWork::new), buffers: vec![vec![0; bytes]; buffers], length: bytes, next: 0 })
+        Ok(Synchronous {
+            file,
+            timed,
+            work: work.map(UserWork::new),
+            buffers: vec![vec![0; bytes]; buffers],
+            length: bytes,
+            next: 0,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Each twin at a tiny size: calls and bytes are counted, nothing is timed.
 
-use twins::case::{Case, Program, Way, select};
+use twins::case::{Case, Program, Server, ServerKind, Way, select};
 use twins::runner::{Tally, Variant};
-use twins::{connections, datagrams, interrupted, parts, read_loop};
+use twins::{Twin, connections, datagrams, interrupted, parts, read_loop, servers};
 
 fn case(name: &str) -> Case {
     let mut found = select(&[name.to_owned()]).unwrap();
@@ -90,4 +90,39 @@ fn a_polling_thread_needs_no_calls() {
     let (mut all, _) = connections::variants(&own, Some(beside)).unwrap();
     let polled = tally(&mut all, "io_uring, polled", 4, 4);
     assert_eq!((polled.operations, polled.calls, polled.bytes), (4, 0, 512));
+}
+
+/// Of each server that is installed: it starts, answers on connections that stay, and goes with its variants.
+#[test]
+fn servers_that_are_installed_answer_and_go() {
+    for kind in ServerKind::ALL {
+        if let Some(why) = servers::lacking(kind) {
+            println!("left out: {why}");
+            continue;
+        }
+        let Program::Server(own) = case(&format!("server-{}", kind.name())).program else { panic!("a server") };
+        let small = Server { connections: vec![4], once: own.once.iter().copied().filter(|count| *count == 1).collect(), ..own };
+        let (mut all, _) = servers::variants(&small).unwrap();
+        let own_children = servers::account::children(std::process::id());
+        assert!(!own_children.is_empty(), "{}", kind.name());
+        let kept = tally(&mut all, servers::KEPT, 4, 10);
+        // whole rounds of four
+        assert_eq!(kept.operations, 12, "{}", kind.name());
+        assert!(kept.elapsed > std::time::Duration::ZERO, "{}", kind.name());
+        // a receive and a send at least, where calls can be counted at all
+        assert!(kept.calls == 0 || kept.calls >= 24, "{}: {}", kind.name(), kept.calls);
+        if !small.once.is_empty() {
+            assert_eq!(tally(&mut all, servers::ONCE, 1, 3).operations, 3);
+        }
+        drop(all);
+        let left = servers::account::children(std::process::id());
+        assert!(own_children.iter().all(|child| !left.contains(child)), "{}: {left:?}", kind.name());
+    }
+}
+
+#[test]
+fn a_switch_and_an_accept_are_parts_of_a_servers_case() {
+    let accept = servers::accepts().unwrap().run(20).unwrap();
+    assert_eq!((accept.operations, accept.calls), (32, 64), "sixteen connections at a time");
+    assert_eq!(servers::switches().unwrap().run(5).unwrap().operations, 5);
 }

@@ -370,7 +370,17 @@ mod tests {
     fn the_text_holds_measured_predicted_and_both_simpler_models() {
         let terminal = Terminal { width: 140, color: false, color_errors: false, watched: false, quiet: false, verbose: false };
         let text = text(&report(), &terminal);
-        for part in ["0.800", "0.820 ± 0.010", "+2.5 %", "+12.5 %", "-12.5 %", "within", "within (5 %)", "2.06", "an XDP program: clang is missing"] {
+        for part in [
+            "0.800",
+            "0.820 ± 0.010",
+            "+2.5 %",
+            "+12.5 %",
+            "-12.5 %",
+            "within",
+            "within (5 %)",
+            "2.06",
+            "an XDP program: clang is missing",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -135,7 +135,11 @@ fn request(kind: ServerKind, set: bool, key: u64, stay: bool, text: &mut Vec<u8>
         // as `ab` asks, with and without -k
         (ServerKind::Nginx, _) => {
             let keep = if stay { "Connection: Keep-Alive\r\n" } else { "" };
-            (format!("GET /{FILE} HTTP/1.0\r\n{keep}Host: 127.0.0.1\r\nUser-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n"), false, 0)
+            (
+                format!("GET /{FILE} HTTP/1.0\r\n{keep}Host: 127.0.0.1\r\nUser-Agent: ApacheBench/2.3\r\nAccept: */*\r\n\r\n"),
+                false,
+                0,
+            )
         }
     };
     text.extend_from_slice(head.as_bytes());

@@ -14,6 +14,7 @@ use crate::error::TwinError;
 use crate::parts;
 use crate::runner::{Tally, Twin, Variant};
 use client::Client;
+use nix::time::ClockId;
 use process::Running;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -44,15 +45,19 @@ pub fn variants(case: &Server) -> Result<(Vec<Variant>, Vec<String>), TwinError>
     let mut all = vec![parts::null_call()];
     all.extend(parts::code());
     all.extend(connections::calls_and_waits(parts::STORE)?);
-    all.push(Variant { series: SWITCH.into(), x: 1, twin: Box::new(Switches::new()?) });
-    all.push(Variant { series: ACCEPT_AND_CLOSE.into(), x: 1, twin: Box::new(Accepts::new()?) });
+    all.push(Variant { series: SWITCH.into(), x: 1, twin: Box::new(switches()?) });
+    all.push(Variant { series: ACCEPT_AND_CLOSE.into(), x: 1, twin: Box::new(accepts()?) });
     let server = Rc::new(Running::start(case.server)?);
     client::store_all(case.server, server.address())?;
     let mut left_out = Vec::new();
     let kept = case.connections.iter().map(|connections| (KEPT, *connections, true));
     let once = case.once.iter().map(|connections| (ONCE, *connections, false));
     for (series, connections, stay) in std::iter::once((BASE, 1, true)).chain(kept).chain(once) {
-        let mut requests = Requests { client: Client::new(case.server, server.address(), connections, stay)?, server: Rc::clone(&server), calls: 0.0 };
+        let mut requests = Requests {
+            client: Client::new(case.server, server.address(), connections, stay)?,
+            server: Rc::clone(&server),
+            calls: 0.0,
+        };
         if let Err(reason) = requests.count_calls()? {
             left_out.push(format!("system calls of a request: {reason}"));
         }
@@ -115,6 +120,22 @@ impl Twin for Requests {
     }
 }
 
+/// Two threads on one processor that wake each other.
+///
+/// # Errors
+/// When the host refuses a pipe or a thread.
+pub fn switches() -> Result<impl Twin, TwinError> {
+    Switches::new()
+}
+
+/// Connections that are accepted and closed.
+///
+/// # Errors
+/// When the host has no loopback device.
+pub fn accepts() -> Result<impl Twin, TwinError> {
+    Accepts::new()
+}
+
 /// Two threads on one processor that wake each other, less the calls that they do it with.
 struct Switches {
     to_peer: Option<PipeWriter>,
@@ -142,20 +163,30 @@ impl Twin for Switches {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
         let failed = || TwinError::host("a byte through a pipe");
         let mut byte = [0];
-        let begun = Instant::now();
+        let begun = used()?;
         for _ in 0..operations {
             self.alone.1.write_all(&byte).and_then(|()| self.alone.0.read_exact(&mut byte)).map_err(failed())?;
         }
-        let alone = begun.elapsed();
+        let alone = used()?.saturating_sub(begun);
         let Some(to_peer) = &mut self.to_peer else { return Ok(Tally::default()) };
-        let begun = Instant::now();
+        let begun = used()?;
         for _ in 0..operations {
             to_peer.write_all(&byte).and_then(|()| self.from_peer.read_exact(&mut byte)).map_err(failed())?;
         }
         // a round there and back has two switches, and each end's write and read
-        let elapsed = (begun.elapsed() / 2).saturating_sub(alone);
+        let elapsed = (used()?.saturating_sub(begun) / 2).saturating_sub(alone);
         Ok(Tally { operations, calls: 0, bytes: 0, elapsed })
     }
+
+    fn is_on_account(&self) -> bool {
+        true
+    }
+}
+
+/// Processor time that this process has had, all threads together.
+fn used() -> Result<Duration, TwinError> {
+    let now = ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_err(TwinError::host("the processor time of this process"))?;
+    Ok(Duration::from(now))
 }
 
 impl Drop for Switches {

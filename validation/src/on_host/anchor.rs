@@ -343,10 +343,8 @@ fn rings(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), O
         let set = |anchored: &mut Anchored, value: u32| anchored.paces.enter = value;
         anchored.meet(case, &one, nanoseconds, ("instructions of an enter, permille", PACES), |cost| cost.total, set)?;
     }
-    if let Program::ReadLoop(own) = &case.program {
-        own.ways.iter().try_for_each(|way| reads(anchored, case, measured, *way))?;
-    }
-    Ok(())
+    let ways: &[Way] = if let Program::ReadLoop(own) = &case.program { &own.ways } else { &[Way::Ring] };
+    ways.iter().try_for_each(|way| reads(anchored, case, measured, *way))
 }
 
 /// Enter and entry where the entries read a file: by what enters with one and with many reads of a byte cost besides as many calls that read a
@@ -366,7 +364,14 @@ fn reads(anchored: &mut Anchored, case: &Case, measured: &Parts, way: Way) -> Re
                 *(if entries == 1 { &mut paces.enter } else { &mut paces.entry }) = value;
             };
             let what = if entries == 1 { "an enter with reads" } else { "a ring's read" };
-            anchored.meet(case, &part, nanoseconds, (&format!("instructions of {what}, permille"), PACES), |cost| cost.total, set)?;
+            anchored.meet(
+                case,
+                &part,
+                nanoseconds,
+                (&format!("instructions of {what}, permille"), PACES),
+                |cost| cost.total,
+                set,
+            )?;
         }
     }
     Ok(())

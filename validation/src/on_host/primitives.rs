@@ -13,14 +13,6 @@ use twins::case::{Program, Shape, Way, Work};
 use twins::work::Piece;
 use twins::{Case, connections, datagrams, parts, read_loop};
 
-/// Ways of a case by which enters with reads of a byte are parts.
-fn parts_of_ways(case: &Case) -> &[Way] {
-    match &case.program {
-        Program::ReadLoop(own) => &own.ways,
-        _ => &[],
-    }
-}
-
 /// The call of a case that is also timed cold.
 pub fn cold_call(case: &Case) -> &'static str {
     match &case.program {
@@ -43,7 +35,7 @@ pub fn primitive(case: &Case, place: &Place) -> Result<Option<Model>, OnHostErro
     if place.series == parts::cold(cold_call(case)) {
         return swept(case, cold_call(case)).map(Some);
     }
-    if parts_of_ways(case).iter().any(|way| place.series == parts::reads_of_a_byte(*way)) {
+    if [Way::Ring, Way::RingRegistered].into_iter().any(|way| place.series == parts::reads_of_a_byte(way)) {
         return reads_of_a_byte(place.x, RING).map(Some);
     }
     if place.series == parts::BYTE_READ {

@@ -122,3 +122,80 @@ pub fn paces(workload: &Workload, of_calls: &BTreeMap<String, u32>) -> BTreeMap<
     paces.extend(steps.filter(|step| RECEIVES.contains(&step.call.name())).map(|step| (step.kernel, *receive)));
     paces
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::on_host::anchor::{Anchored, Paces};
+    use crate::on_host::points::points;
+    use twins::Case;
+    use twins::case::Program;
+
+    fn case(name: &str) -> (Case, Server) {
+        let case = twins::case::find(name).unwrap();
+        let Program::Server(own) = case.program.clone() else { panic!("a server") };
+        (case, own)
+    }
+
+    #[test]
+    fn ratios_are_to_one_connection_and_to_connections_that_stay() {
+        let (nginx, own) = case("server-nginx");
+        let base =
+            |series: &str, x: u32| points(&nginx).into_iter().find(|point| point.place == Place::new(series, x)).unwrap().base;
+        assert_eq!(base(servers::KEPT, 64), Place::new(servers::BASE, 1));
+        assert_eq!(base(servers::ONCE, 64), Place::new(servers::KEPT, 64));
+        assert_eq!(base(servers::ONCE, 1), Place::new(servers::BASE, 1));
+        let times: Vec<Place> =
+            quantities(&own).into_iter().filter(|own| own.0 == Quantity::ProcessorTime).map(|own| own.1).collect();
+        assert_eq!(times, [kept(16), Place::new(servers::ONCE, 16)]);
+        assert_eq!(recording(ServerKind::Nginx, &times[1]), "nginx");
+    }
+
+    /// Without anchors: calls are those of the recordings, and with more connections a wait serves more requests.
+    #[test]
+    fn more_connections_need_fewer_waits_and_a_connection_each_more_calls() {
+        let settings = Settings::preset("zen4", "linux-6.1").unwrap();
+        let anchored = Anchored { settings, paces: Paces::default(), user_base_cpi_milli: BTreeMap::new(), anchors: Vec::new() };
+        let (memcached, _) = case("server-memcached");
+        let [one, many] = [1, 16].map(|count| anchored.cost(&memcached, &kept(count), 1).unwrap());
+        assert!((2.9..3.1).contains(&one.calls) && (2.0..2.3).contains(&many.calls), "{one:?} {many:?}");
+        assert!(many.total < one.total && many.user < many.total, "{one:?} {many:?}");
+        let (nginx, _) = case("server-nginx");
+        let [stays, each] = [kept(16), Place::new(servers::ONCE, 16)].map(|place| anchored.cost(&nginx, &place, 1).unwrap());
+        assert!(each.calls > stays.calls + 2.0 && each.total > stays.total, "{stays:?} {each:?}");
+    }
+
+    #[test]
+    fn kernel_work_goes_at_the_pace_of_the_call_that_is_most_like_it() {
+        let (_, own) = case("server-memcached");
+        let made = requests(&own, &kept(16)).unwrap();
+        let of_calls = BTreeMap::from([("recvfrom".into(), 2000), ("sendto".into(), 3000), (parts::WAIT.into(), 4000)]);
+        let paces = paces(&made.workload, &of_calls);
+        let step = |call: &str| {
+            let steps = made.workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
+            steps.clone().find(|step| step.call.name() == call).unwrap().kernel
+        };
+        assert_eq!((paces[&step("read")], paces[&step("sendmsg")]), (2000, 3000));
+        assert_eq!(paces[&made.workload.wait.as_ref().unwrap().head[0]], 4000);
+        assert!(paces.keys().all(|id| made.workload.blocks.info(*id).mode == Mode::Kernel));
+        assert!(super::paces(&made.workload, &BTreeMap::new()).is_empty());
+    }
+
+    /// D44: what the client takes is on nobody's account, and it executes no instructions that would leave lines.
+    #[test]
+    fn the_recorded_client_leaves_no_lines() {
+        let mut settings = Settings::preset("zen4", "linux-6.1").unwrap();
+        let (_, own) = case("server-redis");
+        arrange(&mut settings, &kept(16));
+        let made = requests(&own, &kept(16)).unwrap();
+        let sample = mechanisms::simulate::simulate(&made.workload, &settings, made.way.mechanism, 1).unwrap();
+        let client = sample.stack.get(Component::Client);
+        let recorded = &made.workload.client;
+        let each = recorded.instructions_user + recorded.instructions_kernel;
+        // a window may open and close within a turn
+        let turn = client / sample.replies;
+        assert!(turn.abs_diff(each) * 10 < each, "one cycle an instruction and nothing missed: {turn} {each}");
+        let cost = cost(&sample);
+        assert!(cost.total * sample.replies as f64 + client as f64 <= sample.window_cycles as f64, "{cost:?}");
+    }
+}

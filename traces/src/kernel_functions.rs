@@ -11,6 +11,7 @@ use sim_core::ids::CHUNK_LINES;
 use sim_core::layout::RecordedChunk;
 use sim_core::workload::Workload;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// A kernel function in the recorded work of an agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,15 @@ pub struct FunctionUse {
     pub lines: u32,
     /// Instructions in it, without the functions that it calls, in one execution: mean over the recorded blocks by how often they run.
     pub instructions: f64,
+}
+
+/// Where in recorded ops a kernel function runs, with the functions that it calls: one range for each time, in order.
+pub fn executions(workload: &Workload, ops: &[Op], function: &str) -> Vec<Range<usize>> {
+    let kernel = KernelMap::bundled();
+    let lines = KernelLines { chunks: &workload.kernel_chunks, kernel };
+    let symbol = kernel.symbol(function);
+    let found = activations(ops, &lines, kernel).into_iter().filter(|one| Some(one.symbol) == symbol);
+    found.map(|one| one.start as usize..one.end as usize).collect()
 }
 
 /// A block with how often it is recorded, by an agent.
@@ -176,6 +186,17 @@ mod tests {
                 / executions;
         let named: f64 = of_agent(&workload, Agent::call(call)).iter().map(|own| own.instructions).sum();
         assert!(named > 0.9 * mean && named < mean * 1.001, "{named} of {mean}");
+    }
+
+    #[test]
+    fn a_function_is_found_where_it_runs() {
+        let workload = bundled::load("memcached").unwrap();
+        let steps = workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
+        let block = steps.filter(|step| step.call.name() == "sendmsg").map(|step| step.kernel).next().unwrap();
+        let ops = workload.blocks.ops(block);
+        let [outer, inner] = ["tcp_sendmsg", "__dev_queue_xmit"].map(|name| executions(&workload, ops, name)[0].clone());
+        assert!(outer.start < inner.start && inner.end < outer.end, "{outer:?} {inner:?}");
+        assert!(executions(&workload, ops, "udp_sendmsg").is_empty() && executions(&workload, ops, "no such function").is_empty());
     }
 
     #[test]

@@ -49,22 +49,26 @@ pub fn paced(workload: &Workload, factor_permille: impl Fn(BlockId) -> u32) -> W
     let mut blocks = BlockStore::new();
     for id in ids(workload) {
         let info = workload.blocks.info(id);
-        let factor = factor_permille(id);
-        // what rounding leaves goes to the next line, so that the sum is kept
-        let mut owed = 0;
-        let pace = |op: &Op| {
-            if op.kind != OpKind::Fetch {
-                return *op;
-            }
-            owed += u64::from(op.count) * u64::from(factor);
-            let count = u16::try_from(owed / 1000).unwrap_or(u16::MAX);
-            owed -= u64::from(count) * 1000;
-            Op { count, ..*op }
-        };
-        let ops: Vec<Op> = workload.blocks.ops(id).iter().map(pace).collect();
+        let ops = paced_ops(workload.blocks.ops(id), factor_permille(id));
         blocks.push(info.mode, info.origin, &ops, info.spans.clone());
     }
     Workload { blocks, ..workload.clone() }
+}
+
+/// Ops with the instructions of each line changed by a factor in thousandths.
+pub fn paced_ops(ops: &[Op], factor_permille: u32) -> Vec<Op> {
+    // what rounding leaves goes to the next line, so that the sum is kept
+    let mut owed = 0;
+    let pace = |op: &Op| {
+        if op.kind != OpKind::Fetch {
+            return *op;
+        }
+        owed += u64::from(op.count) * u64::from(factor_permille);
+        let count = u16::try_from(owed / 1000).unwrap_or(u16::MAX);
+        owed -= u64::from(count) * 1000;
+        Op { count, ..*op }
+    };
+    ops.iter().map(pace).collect()
 }
 
 fn ids(workload: &Workload) -> impl Iterator<Item = BlockId> {

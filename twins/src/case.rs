@@ -30,6 +30,8 @@ pub enum Program {
     Connections(Connections),
     /// A real server that is installed on the host.
     Server(Server),
+    /// A key-value store that a program at the XDP hook asks, against a server.
+    Hook(Hook),
 }
 
 /// Reads of a file in the page cache with user work before each.
@@ -135,6 +137,17 @@ impl ServerKind {
     }
 }
 
+/// A key-value store over UDP on the loopback device: a server answers from it, or a program at the XDP hook. Whole rounds are compared:
+/// the client's sends, the answers, the client's receives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    /// What is stored.
+    pub store: Store,
+    /// Requests that the client sends before it takes their replies.
+    pub bursts: Vec<u32>,
+}
+
 /// A way of issuing calls that are not made where they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Way {
@@ -216,6 +229,9 @@ pub const EVENTS_MAX: usize = 16;
 /// Entries of a submission ring.
 pub const RING_ENTRIES: u32 = 512;
 
+/// Messages that a socket's buffer surely holds.
+pub const WAITING_MOST: u32 = 128;
+
 /// The cases that come with the program.
 const FILES: &[&str] = &[
     include_str!("../cases/read-loop.ron"),
@@ -223,6 +239,7 @@ const FILES: &[&str] = &[
     include_str!("../cases/datagrams.ron"),
     include_str!("../cases/connections.ron"),
     include_str!("../cases/servers.ron"),
+    include_str!("../cases/hook.ron"),
 ];
 
 /// All cases that come with the program, in order.
@@ -293,8 +310,11 @@ impl Case {
             Program::Interrupted(own) if !within(&own.intervals, 10_000_000) => {
                 return wrong("intervals must lie in 1..=10000000");
             }
-            Program::Datagrams(own) if !within(&own.batches, own.waiting) || !within(&[own.waiting], 128) => {
+            Program::Datagrams(own) if !within(&own.batches, own.waiting) || !within(&[own.waiting], WAITING_MOST) => {
                 return wrong("batches must lie in 1..=waiting, waiting in 1..=128: a socket buffer holds no more");
+            }
+            Program::Hook(own) if !within(&own.bursts, WAITING_MOST) => {
+                return wrong("bursts must lie in 1..=128: a socket buffer holds no more");
             }
             Program::Connections(own) if !within(&own.connections, RING_ENTRIES) => {
                 return wrong("connections must lie in 1..=512");
@@ -322,7 +342,7 @@ impl Case {
         match &self.program {
             Program::ReadLoop(own) => Some(own.work.shape),
             Program::Interrupted(own) => Some(own.shape),
-            Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) => None,
+            Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) | Program::Hook(_) => None,
         }
     }
 }
@@ -344,6 +364,7 @@ mod tests {
         assert!(kinds(|program| matches!(program, Program::Datagrams(_))) >= 1);
         assert!(kinds(|program| matches!(program, Program::Connections(_))) >= 1);
         assert!(kinds(|program| matches!(program, Program::Server(_))) >= 3);
+        assert!(kinds(|program| matches!(program, Program::Hook(_))) >= 1);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A key-value server over UDP on the loopback device. The client fills the server's socket buffer, then the server's phase is timed,
 //! then the client takes the replies: one process on one processor.
 
-use crate::case::{Datagrams, MESSAGE_BYTES, Way};
+use crate::case::{Datagrams, MESSAGE_BYTES, Store, Way};
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::messages::Messages;
@@ -27,16 +27,10 @@ pub const SEND: &str = "sendto";
 /// # Errors
 /// When the host has no io_uring or no loopback device.
 pub fn variants(case: &Datagrams) -> Result<Vec<Variant>, TwinError> {
-    let mut all = vec![parts::null_call()];
+    let mut all = calls_alone(case.store, case.waiting)?;
     all.extend(parts::ring_nops()?);
     all.extend(byte_reads(&[Way::Ring])?);
-    let server = |step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(case, step)?)) };
-    all.push(Variant { series: parts::USER.into(), x: 1, twin: server(Step::User)? });
-    all.push(Variant { series: parts::call(RECEIVE), x: 1, twin: server(Step::Receive)? });
-    all.push(Variant { series: parts::call(SEND), x: 1, twin: server(Step::Send)? });
-    let clock = clock_cost();
-    let swept = Step::SendCold(UserWork::new(parts::SWEEP), clock);
-    all.push(Variant { series: parts::cold(SEND), x: 1, twin: server(swept)? });
+    let server = |step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(case.store, case.waiting, step)?)) };
     all.push(Variant { series: SYNCHRONOUS.into(), x: 1, twin: server(Step::Serve)? });
     for way in &case.ways {
         for batch in &case.batches {
@@ -46,6 +40,24 @@ pub fn variants(case: &Datagrams) -> Result<Vec<Variant>, TwinError> {
             };
             all.push(Variant { series: way.name().into(), x: *batch, twin: server(step)? });
         }
+    }
+    Ok(all)
+}
+
+/// The parts of a server over UDP: the null call, the server's own work, its calls.
+///
+/// # Errors
+/// When the host has no loopback device.
+pub fn calls_alone(store: Store, waiting: u32) -> Result<Vec<Variant>, TwinError> {
+    let steps = [
+        (parts::USER.to_owned(), Step::User),
+        (parts::call(RECEIVE), Step::Receive),
+        (parts::call(SEND), Step::Send),
+        (parts::cold(SEND), Step::SendCold(UserWork::new(parts::SWEEP), clock_cost())),
+    ];
+    let mut all = vec![parts::null_call()];
+    for (series, step) in steps {
+        all.push(Variant { series, x: 1, twin: Box::new(Server::new(store, waiting, step)?) });
     }
     Ok(all)
 }
@@ -73,16 +85,12 @@ struct Server {
 }
 
 impl Server {
-    fn new(case: &Datagrams, step: Step) -> Result<Server, TwinError> {
-        let socket = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(TwinError::host("a UDP socket on the loopback device"));
-        let (server, client) = (socket()?, socket()?);
-        let connect = |from: &UdpSocket, to: &UdpSocket| to.local_addr().and_then(|address| from.connect(address));
-        connect(&server, &client).and_then(|()| connect(&client, &server)).map_err(TwinError::host("connecting UDP sockets"))?;
-        // a message that was lost is an error, not a standstill
-        let patience = Some(Duration::from_secs(2));
-        server.set_read_timeout(patience).and_then(|()| client.set_read_timeout(patience)).map_err(TwinError::host("a timeout"))?;
-        let buffers = vec![[0; MESSAGE_BYTES]; case.waiting as usize];
-        Ok(Server { step, table: Table::new(case.store), server, client, buffers, asked: 0 })
+    fn new(store: Store, waiting: u32, step: Step) -> Result<Server, TwinError> {
+        let (server, client) = (socket(0)?, socket(0)?);
+        connect(&server, &client)?;
+        connect(&client, &server)?;
+        let buffers = vec![[0; MESSAGE_BYTES]; waiting as usize];
+        Ok(Server { step, table: Table::new(store), server, client, buffers, asked: 0 })
     }
 
     /// The client asks for as many keys as there are buffers.
@@ -178,12 +186,25 @@ impl Twin for Server {
     }
 }
 
-fn send(socket: &UdpSocket, message: &[u8; MESSAGE_BYTES]) -> Result<(), TwinError> {
+/// A socket on the loopback device, on a port of its own when none is given.
+pub(crate) fn socket(port: u16) -> Result<UdpSocket, TwinError> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).map_err(TwinError::host("a UDP socket on the loopback device"))?;
+    // a message that was lost is an error, not a standstill
+    socket.set_read_timeout(Some(Duration::from_secs(2))).map_err(TwinError::host("a timeout"))?;
+    Ok(socket)
+}
+
+/// Lets a socket talk to another one alone.
+pub(crate) fn connect(from: &UdpSocket, to: &UdpSocket) -> Result<(), TwinError> {
+    to.local_addr().and_then(|address| from.connect(address)).map_err(TwinError::host("connecting UDP sockets"))
+}
+
+pub(crate) fn send(socket: &UdpSocket, message: &[u8; MESSAGE_BYTES]) -> Result<(), TwinError> {
     let sent = socket.send(message).map_err(TwinError::host(SEND))?;
     expect(SEND, sent as i64, MESSAGE_BYTES)
 }
 
-fn receive(socket: &UdpSocket, message: &mut [u8; MESSAGE_BYTES]) -> Result<(), TwinError> {
+pub(crate) fn receive(socket: &UdpSocket, message: &mut [u8; MESSAGE_BYTES]) -> Result<(), TwinError> {
     let received = socket.recv(message).map_err(TwinError::host(RECEIVE))?;
     expect(RECEIVE, received as i64, MESSAGE_BYTES)
 }

@@ -52,6 +52,9 @@ pub enum TwinError {
         /// The last that it wrote.
         said: String,
     },
+    /// An answer that is not what was asked for.
+    #[error("{0}")]
+    Wrong(String),
     /// The host lacks what the case needs.
     #[error("{0}")]
     Lacking(String),

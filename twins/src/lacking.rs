@@ -1,6 +1,7 @@
 //! What cannot be checked on this host, and why.
 
-use crate::case::ServerKind;
+use crate::case::{Case, Program, ServerKind};
+use crate::hook;
 use crate::servers;
 use std::path::Path;
 
@@ -14,7 +15,9 @@ pub fn not_checked() -> Vec<(String, String)> {
         let why = "this process may use one processor only".into();
         lacking.push(("io_uring with a polling thread on another processor".into(), why));
     }
-    lacking.push(("an in-kernel service: XDP answering GETs over UDP".into(), without_xdp()));
+    if let Err(absent) = hook::tried() {
+        lacking.push(("an in-kernel service: XDP answering GETs over UDP".into(), absent.to_string()));
+    }
     for server in ServerKind::ALL {
         let what = format!("{}: processor time and calls of a request", server.name());
         lacking.extend(servers::lacking(server).map(|why| (what, why)));
@@ -30,22 +33,11 @@ pub fn not_checked() -> Vec<(String, String)> {
     lacking
 }
 
-fn without_xdp() -> String {
-    let mut missing = Vec::new();
-    if !nix::unistd::geteuid().is_root() {
-        missing.push("the rights of root".to_owned());
-    }
-    if !in_path("clang") {
-        missing.push("clang with the bpf target".into());
-    }
-    let folders = ["/usr/include/bpf/bpf_helpers.h", "/usr/local/include/bpf/bpf_helpers.h"];
-    if !folders.iter().any(|file| Path::new(file).exists()) {
-        missing.push("the headers of libbpf".into());
-    }
-    if missing.is_empty() {
-        "no native twin yet: this program has none for XDP, though the host has what it would need".into()
-    } else {
-        format!("no native twin yet, and the host lacks {}", missing.join(", "))
+/// Why a case cannot be measured on this host, where that shows before.
+pub fn for_case(case: &Case) -> Option<String> {
+    match case.program {
+        Program::Hook(_) => hook::tried().err().map(|absent| absent.to_string()),
+        _ => None,
     }
 }
 
@@ -62,8 +54,10 @@ mod tests {
     #[test]
     fn everything_that_is_lacking_has_a_reason() {
         let lacking = not_checked();
-        assert!(!lacking.is_empty(), "an in-kernel service is lacking everywhere");
         assert!(lacking.iter().all(|(what, why)| what.len() > 10 && why.len() > 10), "{lacking:?}");
+        let without: Vec<String> =
+            crate::case::cases().unwrap().iter().filter_map(|case| Some(format!("{} {}", case.name, for_case(case)?))).collect();
+        assert!(without.iter().all(|one| one.starts_with("xdp the host lacks ")), "{without:?}");
         assert!(in_path("sh") && !in_path("no such program"));
     }
 }

@@ -13,6 +13,7 @@ pub mod connections;
 pub mod datagrams;
 pub mod error;
 pub mod facts;
+pub mod hook;
 pub mod interrupted;
 pub mod lacking;
 #[allow(unsafe_code)]
@@ -43,6 +44,7 @@ pub fn variants(case: &Case, beside: Option<usize>) -> Result<(Vec<Variant>, Vec
         Program::Datagrams(own) => datagrams::variants(own)?,
         Program::Connections(own) => return connections::variants(own, beside),
         Program::Server(own) => return servers::variants(own),
+        Program::Hook(own) => hook::variants(own)?,
     };
     Ok((all, Vec::new()))
 }

@@ -21,6 +21,11 @@ impl Table {
         Table { values: (0..store.entries.max(1)).map(value).collect() }
     }
 
+    /// All values, by place.
+    pub fn values(&self) -> &[[u8; MESSAGE_BYTES]] {
+        &self.values
+    }
+
     /// Turns a request into its reply.
     #[inline(never)]
     pub fn serve(&self, message: &mut [u8]) {

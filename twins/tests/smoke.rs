@@ -2,7 +2,7 @@
 
 use twins::case::{Case, Program, Server, ServerKind, Way, select};
 use twins::runner::{Tally, Variant};
-use twins::{Twin, connections, datagrams, interrupted, parts, read_loop, servers};
+use twins::{Twin, connections, datagrams, hook, interrupted, parts, read_loop, servers};
 
 fn case(name: &str) -> Case {
     let mut found = select(&[name.to_owned()]).unwrap();
@@ -125,4 +125,25 @@ fn a_switch_and_an_accept_are_parts_of_a_servers_case() {
     let accept = servers::accepts().unwrap().run(20).unwrap();
     assert_eq!((accept.operations, accept.calls), (32, 64), "sixteen connections at a time");
     assert_eq!(servers::switches().unwrap().run(5).unwrap().operations, 5);
+}
+
+/// Needs what `validate host` needs for it; a host that lacks something says what.
+#[test]
+fn the_hook_answers_with_two_calls_and_a_server_with_four() {
+    if let Err(lacking) = hook::tried() {
+        assert!(lacking.to_string().starts_with("the host lacks "), "{lacking}");
+        return;
+    }
+    let before = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
+    let Program::Hook(own) = case("xdp").program else { panic!("a program at the hook") };
+    let mut all = hook::variants(&own).unwrap();
+    let server = tally(&mut all, hook::SERVER, 16, 32);
+    assert_eq!((server.operations, server.calls, server.bytes), (32, 128, 8_192));
+    let answered = tally(&mut all, hook::HOOK, 16, 32);
+    assert_eq!((answered.operations, answered.calls, answered.bytes), (32, 64, 4_096));
+    assert_eq!(tally(&mut all, hook::DROPPED, 1, 64).calls, 64);
+    assert_eq!(tally(&mut all, hook::PASSED, 1, 64).calls, 64);
+    let program = tally(&mut all, hook::PROGRAM, 1, 1000);
+    assert!(program.operations == 1000 && !program.elapsed.is_zero());
+    assert_eq!(std::fs::read_link("/proc/thread-self/ns/net").unwrap(), before, "the thread is in its own namespace again");
 }

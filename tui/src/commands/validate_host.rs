@@ -90,6 +90,23 @@ fn measured_and_described(options: &HostArguments, cases: &[Case], terminal: &Te
     Ok((Kept { described: Some(described.clone()), ..kept }, described))
 }
 
+/// The cases that can be measured on this host. What cannot is said, and is an error when nothing is left.
+fn measurable(cases: Vec<Case>) -> Result<Vec<Case>> {
+    let mut left = Vec::new();
+    let mut lacking = Vec::new();
+    for case in cases {
+        match lacking::for_case(&case) {
+            Some(why) => lacking.push(format!("case {} is left out: {why}", case.name)),
+            None => left.push(case),
+        }
+    }
+    if left.is_empty() {
+        bail!("no case can be measured: {}", lacking.join("; "));
+    }
+    lacking.iter().for_each(|one| output::remark(one));
+    Ok(left)
+}
+
 /// Runs a validation on the host.
 pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     let (pages, files): (Vec<PathBuf>, Vec<PathBuf>) = options.output.iter().cloned().partition(|file| is_page(file));
@@ -100,6 +117,7 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     if options.list {
         return output::print(&render::list(&cases, terminal));
     }
+    let cases = if options.kept.is_some() { cases } else { measurable(cases)? };
     let (kept, described) = measured_and_described(options, &cases, terminal)?;
     let settings = described.settings()?;
     if let Some(file) = &options.keep {

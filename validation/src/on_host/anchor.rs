@@ -4,6 +4,7 @@
 //! An anchor changes instructions per line, not lines: footprints stay recorded.
 
 use crate::on_host::OnHostError;
+use crate::on_host::hook;
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
 use crate::on_host::readings::Parts;
@@ -49,6 +50,10 @@ pub struct Paces {
     pub entry: u32,
     /// Enter and entry where the entries read a file, by way, where that was measured.
     pub reads: BTreeMap<Way, RingPaces>,
+    /// The program at the XDP hook.
+    pub program: u32,
+    /// What the kernel executes around it.
+    pub hook: u32,
 }
 
 /// Paces of a ring's own work.
@@ -62,7 +67,14 @@ pub struct RingPaces {
 
 impl Default for Paces {
     fn default() -> Self {
-        Paces { calls: BTreeMap::new(), enter: UNCHANGED, entry: UNCHANGED, reads: BTreeMap::new() }
+        Paces {
+            calls: BTreeMap::new(),
+            enter: UNCHANGED,
+            entry: UNCHANGED,
+            reads: BTreeMap::new(),
+            program: UNCHANGED,
+            hook: UNCHANGED,
+        }
     }
 }
 
@@ -126,7 +138,7 @@ impl Anchored {
             made.workload = self.paces.of_server(made.workload);
             server::arrange(&mut settings, place);
         } else {
-            made.workload = self.paces.apply(made.workload, &place.series);
+            made.workload = hook::compose(self.paces.apply(made.workload, &place.series), &made.composed, &self.paces);
         }
         settings.run.cores = made.cores;
         settings.run.ledger = false;
@@ -212,7 +224,7 @@ pub fn user_part(case: &Case, place: &Place) -> Place {
         _ if place.series == parts::CODE => Place::new(parts::CODE, parts::CODE_KIB[0]),
         Program::ReadLoop(own) => Place::new(parts::USER, own.work.instructions),
         Program::Interrupted(_) => Place::new(parts::USER, place.x),
-        Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) => Place::new(parts::USER, 1),
+        Program::Datagrams(_) | Program::Connections(_) | Program::Server(_) | Program::Hook(_) => Place::new(parts::USER, 1),
     }
 }
 
@@ -231,8 +243,10 @@ pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anch
         calls_alone(&mut anchored, case, measured)?;
         cold_call(&mut anchored, case, measured)?;
     }
-    if !matches!(case.program, Program::Interrupted(_) | Program::Server(_)) {
-        rings(&mut anchored, case, measured)?;
+    match case.program {
+        Program::Interrupted(_) | Program::Server(_) => {}
+        Program::Hook(_) => program_at_hook(&mut anchored, case, measured)?,
+        _ => rings(&mut anchored, case, measured)?,
     }
     if matches!(case.program, Program::Server(_)) || case.shape().is_some_and(|shape| shape.code_kib > 0) {
         code(&mut anchored, case, measured)?;
@@ -269,7 +283,7 @@ fn calls(case: &Case) -> Vec<(&'static str, Place)> {
         Program::ReadLoop(_) => vec![own(read_loop::CALL)],
         Program::Interrupted(case) if case.call.name() == "getppid" => Vec::new(),
         Program::Interrupted(case) => vec![own(case.call.name())],
-        Program::Datagrams(_) => vec![own(datagrams::RECEIVE), own(datagrams::SEND)],
+        Program::Datagrams(_) | Program::Hook(_) => vec![own(datagrams::RECEIVE), own(datagrams::SEND)],
         Program::Connections(_) | Program::Server(_) => {
             vec![own(connections::RECEIVE), own(connections::SEND), (parts::WAIT, Place::new(parts::EPOLL, EVENTS_MAX as u32))]
         }
@@ -382,6 +396,17 @@ fn way_of_reads(series: &str) -> Option<Way> {
     [Way::Ring, Way::RingRegistered].into_iter().find(|way| series == way.name() || series == parts::reads_of_a_byte(*way))
 }
 
+/// The program alone, then the hook around it, by a send that it lets through.
+fn program_at_hook(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
+    let (program, passed) = (Place::new(twins::hook::PROGRAM, 1), Place::new(twins::hook::PASSED, 1));
+    let nanoseconds = measured.get(&program.series, program.x)?;
+    let set = |anchored: &mut Anchored, value: u32| anchored.paces.program = value;
+    anchored.meet(case, &program, nanoseconds, ("instructions of the program, permille", PACES), |cost| cost.total, set)?;
+    let nanoseconds = measured.get(&passed.series, passed.x)?;
+    let set = |anchored: &mut Anchored, value: u32| anchored.paces.hook = value;
+    anchored.meet(case, &passed, nanoseconds, ("instructions of the hook, permille", PACES), |cost| cost.total, set).map(drop)
+}
+
 impl Paces {
     /// A recorded server with its kernel work at these paces.
     fn of_server(&self, workload: Workload) -> Workload {
@@ -463,6 +488,30 @@ mod tests {
         let [plain, registered] = [Way::Ring, Way::RingRegistered].map(|way| anchored.paces.reads[&way]);
         assert!(registered.entry < plain.entry, "an entry that costs less has less around it: {plain:?} {registered:?}");
         assert!(plain.enter > anchored.paces.enter, "an enter with a read costs more than one that does nothing: {plain:?}");
+    }
+
+    #[test]
+    fn the_model_meets_program_and_hook() {
+        let list = [
+            ("part getppid", 1, 60.0),
+            ("part recvfrom", 1, 230.0),
+            ("part sendto", 1, 1000.0),
+            ("part sendto cold", 1, 1400.0),
+            ("part user", 1, 10.0),
+            ("part program", 1, 20.0),
+            ("part sendto, passed at the hook", 1, 1150.0),
+        ];
+        let anchored = made_up("xdp", &list);
+        let of_hook = |anchor: &&Anchor| [twins::hook::PROGRAM, twins::hook::PASSED].contains(&anchor.part.series.as_str());
+        let met: Vec<&Anchor> = anchored.anchors.iter().filter(of_hook).collect();
+        assert_eq!(met.len(), 2);
+        assert!(met.iter().all(|anchor| (anchor.model_ns / anchor.measured_ns - 1.0).abs() < 0.02), "{met:?}");
+        let case = twins::case::find("xdp").unwrap();
+        let of = |series: &str, x| anchored.cost(&case, &Place::new(series, x), SEED).unwrap().total;
+        // a round is four calls; the hook takes the server's two away and lets the message come in twice
+        let (served, answered) = (of("server", 16), of("XDP", 16));
+        assert!(answered < 0.8 * served && answered > of("part sendto, passed at the hook", 1), "{answered} {served}");
+        assert!(of("XDP, dropped", 1) < of("part sendto, passed at the hook", 1));
     }
 
     #[test]

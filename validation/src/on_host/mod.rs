@@ -6,11 +6,13 @@
 //! - `simple`: what simpler models say, made of the same parts.
 //! - `primitives`: model twins of parts of single calls.
 //! - `blocks`, `workload`: the model twin of a case, from recorded calls and from user work of the case's shape.
+//! - `hook`: the same for a program at the XDP hook, inside recorded calls.
 //! - `anchor`: the model is anchored in the parts; `predict`: what it then says to the points.
 //! - `report`: verdicts and the summary.
 
 pub mod anchor;
 pub mod blocks;
+pub mod hook;
 pub mod points;
 pub mod predict;
 pub mod primitives;
@@ -44,6 +46,18 @@ pub enum OnHostError {
         what: String,
         /// What went wrong.
         source: SimulationError,
+    },
+    /// A recorded call without a function that the model twin needs.
+    #[error(
+        "{call} of the recording {recording} does not run {function}: the capture in this program is not whole; build it again"
+    )]
+    NotRecorded {
+        /// The recording.
+        recording: String,
+        /// The call.
+        call: &'static str,
+        /// The function.
+        function: &'static str,
     },
     /// Something that the prediction needs was not measured.
     #[error("{0} was not measured: the process that measures ended early; run the command again")]

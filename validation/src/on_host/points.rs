@@ -3,7 +3,7 @@
 use crate::on_host::server;
 use serde::Serialize;
 use twins::case::{Interruption, Program};
-use twins::{Case, connections, datagrams, interrupted, parts, read_loop, servers};
+use twins::{Case, connections, datagrams, hook, interrupted, parts, read_loop, servers};
 
 /// A place on a curve.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -63,6 +63,11 @@ pub fn points(case: &Case) -> Vec<Point> {
             let once = own.once.iter().map(|count| point(servers::ONCE, *count, server::kept(*count)));
             kept.chain(once).collect()
         }
+        Program::Hook(own) => {
+            let round = |burst: &u32| point(hook::HOOK, *burst, Place::new(hook::SERVER, *burst));
+            let dropped = point(hook::DROPPED, 1, Place::new(parts::call(datagrams::SEND), 1));
+            own.bursts.iter().map(round).chain([dropped]).collect()
+        }
         Program::Interrupted(own) => {
             let series = [interrupted::TOTAL, interrupted::WORK, interrupted::CALL];
             let base = |series: &str, interval: u32| match series {
@@ -84,6 +89,7 @@ pub fn axis(case: &Case) -> &'static str {
     match case.program {
         Program::ReadLoop(_) | Program::Datagrams(_) => "batch",
         Program::Connections(_) | Program::Server(_) => "connections",
+        Program::Hook(_) => "requests together",
         Program::Interrupted(_) => "instructions between calls",
     }
 }

@@ -18,7 +18,7 @@ pub fn cold_call(case: &Case) -> &'static str {
     match &case.program {
         Program::ReadLoop(_) => read_loop::CALL,
         Program::Interrupted(own) => own.call.name(),
-        Program::Datagrams(_) => datagrams::SEND,
+        Program::Datagrams(_) | Program::Hook(_) => datagrams::SEND,
         Program::Connections(_) | Program::Server(_) => connections::SEND,
     }
 }
@@ -48,7 +48,7 @@ pub fn primitive(case: &Case, place: &Place) -> Result<Option<Model>, OnHostErro
 /// The recording that a case's calls come from, with a call of it.
 fn recorded(case: &Case, call: &str) -> Result<(&'static Workload, Vec<&'static Step>), OnHostError> {
     let object = match &case.program {
-        Program::Datagrams(_) => Object::Datagram,
+        Program::Datagrams(_) | Program::Hook(_) => Object::Datagram,
         Program::Connections(_) | Program::Server(_) => Object::Stream,
         _ => {
             let recording = recording(call_loop::RECORDING)?;

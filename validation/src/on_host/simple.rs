@@ -9,7 +9,7 @@ use crate::on_host::points::Point;
 use crate::on_host::readings::Parts;
 use serde::Serialize;
 use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Way};
-use twins::{Case, connections, datagrams, interrupted, parts, read_loop, servers};
+use twins::{Case, connections, datagrams, hook, interrupted, parts, read_loop, servers};
 
 /// What the simpler models say to a point, as a ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -31,6 +31,7 @@ pub fn simple(case: &Case, point: &Point, measured: &Parts) -> Result<Simple, On
         Program::Datagrams(_) => messages(point, measured),
         Program::Connections(_) => replies(point, measured),
         Program::Server(_) => requests(point, measured),
+        Program::Hook(_) => hooked(point, measured),
     }
 }
 
@@ -140,6 +141,21 @@ fn requests(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     Ok(Simple { direct: direct / base, parts: parts / base })
 }
 
+/// Direct cost: a program at the hook spares the server's two crossings, and a message that is dropped spares nothing. Parts: in place of
+/// the server's calls stand what the hook adds to a send, and the program; of a dropped message nobody knows what is left.
+fn hooked(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
+    let send = measured.get(&parts::call(datagrams::SEND), 1)?;
+    let passed = measured.get(hook::PASSED, 1)?;
+    if point.place.series == hook::DROPPED {
+        return Ok(Simple { direct: 1.0, parts: passed / send });
+    }
+    let null = measured.get(parts::NULL_CALL, 1)?;
+    let receive = measured.get(&parts::call(datagrams::RECEIVE), 1)?;
+    let round = 2.0 * (send + receive) + measured.get(parts::USER, 1)?;
+    let program = measured.get(hook::PROGRAM, 1)?;
+    Ok(Simple { direct: (round - 2.0 * null) / round, parts: (passed + program + receive) / round })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +205,16 @@ mod tests {
         let both = said("udp", "recvmmsg/sendmmsg", 2, &list);
         assert_eq!((both.direct, both.parts), (0.95, 0.95));
         assert_eq!(said("udp", "io_uring", 2, &list).parts, (1000.0 - 40.0 + 240.0) / 1000.0);
+    }
+
+    /// By hand: a round of 20 + 2 * 180 + 2 * 810 is 2000. The hook adds 90 to a send, the program 40.
+    #[test]
+    fn the_hook_spares_the_servers_crossings_or_its_calls() {
+        let mut list = vec![("part getppid", 1, 50.0), ("part user", 1, 20.0), ("part program", 1, 40.0)];
+        list.extend([("part recvfrom", 1, 180.0), ("part sendto", 1, 810.0), ("part sendto, passed at the hook", 1, 900.0)]);
+        let round = said("xdp", "XDP", 16, &list);
+        assert_eq!((round.direct, round.parts), (0.95, 0.56));
+        assert_eq!(said("xdp", "XDP, dropped", 1, &list), Simple { direct: 1.0, parts: 900.0 / 810.0 });
     }
 
     /// By hand: a wait costs 100 and 20 for each further event. Four connections: 25 + 15 of waiting for each reply.

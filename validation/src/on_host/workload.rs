@@ -3,6 +3,7 @@
 
 use crate::on_host::OnHostError;
 use crate::on_host::blocks::{self, ServeBlocks, UserBlocks};
+use crate::on_host::hook::{self, Around, Visit};
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
 use crate::on_host::server;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use traces::bundled;
 use traces::call_loop::{self, CallLoop};
-use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Store, Way, Work};
+use twins::case::{EVENTS_MAX, Hook, Interrupted, Program, ReadLoop, Store, Way, Work};
 use twins::work::Piece;
 use twins::{Case, connections, datagrams, parts, read_loop};
 
@@ -54,6 +55,8 @@ pub struct Model {
     pub cores: u32,
     /// Operations of one run: reads, requests, intervals.
     pub operations: u32,
+    /// Kernel work that is put together of several pieces, by step.
+    pub composed: Vec<(u16, Vec<hook::Piece>)>,
 }
 
 /// Synchronous calls.
@@ -75,19 +78,20 @@ pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
         (parts::NULL_CALL, _) => sync_loop(CallLoop::null(LOOP_CALLS).of(recording(call_loop::RECORDING)?)?, LOOP_CALLS),
         (parts::RING_NOP, _) => {
             let workload = CallLoop::null(place.x).of(recording(call_loop::RECORDING)?)?;
-            Ok(Model { workload, way: RING, cores: 1, operations: 1 })
+            Ok(Model { workload, way: RING, cores: 1, operations: 1, composed: Vec::new() })
         }
         (_, Program::ReadLoop(own)) => reads(own, place),
         (_, Program::Interrupted(own)) => interruptions(own, place),
         (_, Program::Datagrams(own)) => messages(own.store, own.waiting, place, Object::Datagram),
         (_, Program::Server(own)) if server::is_request(place) => server::requests(own, place),
         (_, Program::Server(_)) => messages(parts::STORE, connection_count(place), place, Object::Stream),
+        (_, Program::Hook(own)) => hooked(own, place),
         (_, Program::Connections(own)) => messages(own.store, connection_count(place), place, Object::Stream),
     }
 }
 
 fn sync_loop(workload: Workload, operations: u32) -> Result<Model, OnHostError> {
-    Ok(Model { workload, way: SYNC, cores: 1, operations })
+    Ok(Model { workload, way: SYNC, cores: 1, operations, composed: Vec::new() })
 }
 
 /// Connections of a place: parts are measured on as many as a wait returns.
@@ -100,6 +104,8 @@ pub(super) struct Maker {
     /// What it will be.
     pub workload: Workload,
     steps: Vec<Step>,
+    /// Kernel work that is put together of several pieces, by step.
+    pub composed: Vec<(u16, Vec<hook::Piece>)>,
 }
 
 impl Maker {
@@ -107,10 +113,11 @@ impl Maker {
     pub fn new(recording: &Workload) -> Maker {
         let text = "recorded calls with user work of a case's shape".into();
         let notes = vec![Note { certainty: Certainty::Guessed, text, count: 1 }];
-        Maker { workload: Workload { classes: Vec::new(), notes, requests: 1, ..recording.clone() }, steps: Vec::new() }
+        let workload = Workload { classes: Vec::new(), notes, requests: 1, ..recording.clone() };
+        Maker { workload, steps: Vec::new(), composed: Vec::new() }
     }
 
-    fn area(&mut self, lines: u32, size: PageSize) -> Line {
+    pub fn area(&mut self, lines: u32, size: PageSize) -> Line {
         self.workload.layout.area(lines.into(), size)
     }
 
@@ -133,7 +140,7 @@ impl Maker {
         }];
         // loops of their own return through no frames between two calls
         self.workload.user_call_depth = Some(0);
-        Model { workload: self.workload, way, cores, operations }
+        Model { workload: self.workload, way, cores, operations, composed: self.composed }
     }
 }
 
@@ -291,6 +298,7 @@ fn messages(store: Store, count: u32, place: &Place, object: Object) -> Result<M
         series if series == parts::call(datagrams::SEND) => server.sends_alone(),
         parts::EPOLL => server.waits_alone(place.x),
         series if series == Way::Messages.name() => server.message_batches(place.x),
+        twins::hook::SERVER => server.rounds(),
         connections::SYNCHRONOUS | datagrams::SYNCHRONOUS => server.one_by_one(object == Object::Stream),
         // on connections, all that wait are one batch
         _ => server.batches(if object == Object::Stream { count } else { place.x }),
@@ -301,6 +309,36 @@ fn messages(store: Store, count: u32, place: &Place, object: Object) -> Result<M
         _ => (SYNC, 1),
     };
     Ok(server.maker.finish("key-value server", way, cores, count))
+}
+
+/// Rounds of a client, of whose sends a program at the hook may see the messages, and parts of them.
+fn hooked(case: &Hook, place: &Place) -> Result<Model, OnHostError> {
+    use twins::hook::{DROPPED, HOOK, PASSED, PROGRAM, SERVER, TOGETHER};
+    let visit = match place.series.as_str() {
+        PROGRAM => return hook::program_alone(recording(call_loop::RECORDING)?, case.store),
+        HOOK => Visit::Answer,
+        PASSED => Visit::Pass,
+        DROPPED => Visit::Drop,
+        SERVER => return messages(case.store, place.x, place, Object::Datagram),
+        _ => return messages(case.store, TOGETHER, place, Object::Datagram),
+    };
+    let recording = recording(SOCKETS)?;
+    let sockets = Sockets::of(recording, Object::Datagram)?;
+    let mut maker = Maker::new(recording);
+    let count = if visit == Visit::Answer { place.x } else { TOGETHER };
+    let mut around = Around::new(&mut maker, case.store);
+    for step in sockets.sends.iter().cycle().take(count as usize) {
+        let block = blocks::with_softirq(&mut maker.workload.blocks, step);
+        let pieces = around.sent(&maker.workload, block, sockets.receives[0], visit)?;
+        let place = maker.call(step, BlockId::EMPTY, block, Vec::new());
+        maker.composed.push((place, pieces));
+    }
+    if visit == Visit::Answer {
+        for step in sockets.receives.iter().cycle().take(count as usize) {
+            maker.call(step, BlockId::EMPTY, step.kernel, Vec::new());
+        }
+    }
+    Ok(maker.finish("client of a key-value store", SYNC, 1, count))
 }
 
 fn serve_alone(mut maker: Maker, user: &mut ServeBlocks, count: u32, last: &Step) -> Model {
@@ -386,6 +424,13 @@ impl Server<'_> {
             let work = self.work(connection..connection + 1);
             self.send(connection, work, vec![received]);
         }
+    }
+
+    /// A client's sends, the server's answers, the client's receives.
+    fn rounds(&mut self) {
+        self.sends_alone();
+        self.one_by_one(false);
+        self.receives_alone();
     }
 
     /// All receives of a batch together, then all sends.

@@ -3,7 +3,6 @@
 use crate::case::{Case, Program, ServerKind};
 use crate::hook;
 use crate::servers;
-use std::path::Path;
 
 /// What the host lacks for further checks: what it is for, and why it cannot be done.
 pub fn not_checked() -> Vec<(String, String)> {

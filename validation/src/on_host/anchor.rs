@@ -499,7 +499,7 @@ mod tests {
             ("part sendto cold", 1, 1400.0),
             ("part user", 1, 10.0),
             ("part program", 1, 20.0),
-            ("part sendto, passed at the hook", 1, 1150.0),
+            ("part sendto, passed at the hook", 1, 1450.0),
         ];
         let anchored = made_up("xdp", &list);
         let of_hook = |anchor: &&Anchor| [twins::hook::PROGRAM, twins::hook::PASSED].contains(&anchor.part.series.as_str());

@@ -78,7 +78,8 @@ pub fn is_request(place: &Place) -> bool {
 /// # Errors
 /// A recording that cannot be read: none as long as the bundled captures are whole.
 pub fn requests(case: &Server, place: &Place) -> Result<Model, OnHostError> {
-    Ok(Model { workload: bundled::load(recording(case.server, place))?, way: SYNC, cores: 1, operations: 1 })
+    let workload = bundled::load(recording(case.server, place))?;
+    Ok(Model { workload, way: SYNC, cores: 1, operations: 1, composed: Vec::new() })
 }
 
 /// Clients and scheduler of the native twin.

@@ -6,6 +6,7 @@ use crate::error::MachineError;
 use crate::hierarchy::Hierarchy;
 use crate::ledger::{LedgerSummary, VictimLedger};
 use crate::machine::Machine;
+use crate::passes::Passes;
 use crate::shadow::{Shadow, ShadowRow, ShadowTally};
 use crate::timing::{CoreClock, Pace};
 use sim_core::context::{Agent, Context};
@@ -39,6 +40,8 @@ pub struct Cpu {
     pub(crate) shadow_side: Option<Box<Hierarchy>>,
     pub(crate) tally: ShadowTally,
     pub(crate) clocks: Vec<CoreClock>,
+    /// By core; used only where the machine has a cost of first passes.
+    pub(crate) passes: Vec<Passes>,
     agents: Vec<AgentCounters>,
 }
 
@@ -68,6 +71,7 @@ impl Cpu {
             shadow_side,
             tally,
             clocks: (0..cores).map(|_| CoreClock::new()).collect(),
+            passes: (0..cores).map(|_| Passes::new()).collect(),
             agents: Vec::new(),
             machine: machine.clone(),
             options,
@@ -163,6 +167,9 @@ impl Cpu {
         }
         self.clocks[core].serialise();
         if kind.outer() == Mode::User {
+            if kind.is_entry() {
+                self.passes[core].enter();
+            }
             let isolated = mitigations && self.machine.facts.meltdown_affected;
             self.clocks[core].isolated = isolated;
             if isolated && !self.machine.crossing.pcid {

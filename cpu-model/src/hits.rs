@@ -9,6 +9,7 @@ use crate::cpu::Cpu;
 use crate::frames::Frames;
 use crate::hierarchy::NOWHERE;
 use crate::level::Level;
+use crate::passes::Passes;
 use crate::run::Slice;
 use crate::timing::CoreClock;
 use crate::tlb::Front;
@@ -24,6 +25,7 @@ struct AtHand<'a> {
     dtlb: &'a mut Front,
     frames: &'a Frames,
     clock: &'a mut CoreClock,
+    passes: &'a mut Passes,
     /// Line whose prefetch may be under way.
     pending: Line,
     prefetch: bool,
@@ -87,14 +89,16 @@ impl Cpu {
             dtlb: &mut part.tlbs.data,
             frames: &hierarchy.frames,
             clock: &mut self.clocks[slice.core],
+            passes: &mut self.passes[slice.core],
             pending: part.pending.line,
             prefetch: hierarchy.shape.prefetch.instruction_next_line,
         }
     }
 
-    /// Executes ops without a shadow until all are done or the budget, of which something is left, is used up; returns how many.
+    /// Executes ops without a shadow until all are done or the budget, of which something is left, is used up; returns how many. With
+    /// `FIRST`, each line costs more on its first pass.
     #[inline(always)]
-    pub(crate) fn run_alone<const LEDGER: bool, const MULTI: bool>(
+    pub(crate) fn run_alone<const LEDGER: bool, const MULTI: bool, const FIRST: bool>(
         &mut self,
         slice: &mut Slice,
         ops: &[Op],
@@ -125,22 +129,28 @@ impl Cpu {
                     }
                     at = self.at_hand(slice);
                 }
-                OpKind::Fetch => match at.fetch(slice, line) {
-                    FetchLeft::Nothing => slice.executed(op.count),
-                    FetchLeft::Prefetch => {
-                        self.start_prefetch::<LEDGER, MULTI>(slice, line);
-                        slice.executed(op.count);
+                OpKind::Fetch => {
+                    match at.fetch(slice, line) {
+                        FetchLeft::Nothing => slice.executed(op.count),
+                        FetchLeft::Prefetch => {
+                            self.start_prefetch::<LEDGER, MULTI>(slice, line);
+                            slice.executed(op.count);
+                            at = self.at_hand(slice);
+                        }
+                        FetchLeft::Line => {
+                            self.fetch_rest::<LEDGER, false, MULTI>(slice, line, op.count);
+                            at = self.at_hand(slice);
+                        }
+                        FetchLeft::All => {
+                            self.fetch_op::<LEDGER, false, MULTI>(slice, line, op.count);
+                            at = self.at_hand(slice);
+                        }
+                    }
+                    if FIRST && at.passes.is_first(line) {
+                        self.first_pass(slice);
                         at = self.at_hand(slice);
                     }
-                    FetchLeft::Line => {
-                        self.fetch_rest::<LEDGER, false, MULTI>(slice, line, op.count);
-                        at = self.at_hand(slice);
-                    }
-                    FetchLeft::All => {
-                        self.fetch_op::<LEDGER, false, MULTI>(slice, line, op.count);
-                        at = self.at_hand(slice);
-                    }
-                },
+                }
                 OpKind::Copy => {
                     self.copy_op(slice, op.count);
                     at = self.at_hand(slice);

@@ -31,6 +31,7 @@ mod machine;
 mod machine_check;
 mod order;
 mod paged;
+mod passes;
 mod prefetch;
 mod run;
 mod shadow;

@@ -121,6 +121,7 @@ impl Machine {
         within("cores_max", self.cores_max, 1, CORES_MAX)?;
         within("width", self.width, 1, 32)?;
         within("l1i_refill_cycles", self.l1i_refill_cycles, 0, 1000)?;
+        within("first_pass_cycles_milli", self.first_pass_cycles_milli, 0, 1_000_000)?;
         within("rob", self.rob, 1, 65_536)?;
         within("outstanding_misses", self.outstanding_misses, 1, 1024)?;
         let least = self.least_base_cpi_milli();

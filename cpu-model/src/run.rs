@@ -106,8 +106,10 @@ impl Cpu {
         // With nothing left from the start, one op is executed all the same.
         let executed = if SHADOW || slice.milli_most == 0 {
             self.run_slowly::<LEDGER, SHADOW, MULTI>(&mut slice, ops, binding)
+        } else if self.pace.has_first_passes(context) {
+            self.run_alone::<LEDGER, MULTI, true>(&mut slice, ops, binding)
         } else {
-            self.run_alone::<LEDGER, MULTI>(&mut slice, ops, binding)
+            self.run_alone::<LEDGER, MULTI, false>(&mut slice, ops, binding)
         };
         self.book(slice, started, executed as u64);
         executed
@@ -120,10 +122,16 @@ impl Cpu {
         ops: &[Op],
         binding: &Binding,
     ) -> usize {
+        let first_passes = self.pace.has_first_passes(slice.context);
         for (place, op) in ops.iter().enumerate() {
             let line = binding.line(*op);
             match op.kind {
-                OpKind::Fetch => self.fetch_op::<LEDGER, SHADOW, MULTI>(slice, line, op.count),
+                OpKind::Fetch => {
+                    self.fetch_op::<LEDGER, SHADOW, MULTI>(slice, line, op.count);
+                    if first_passes && self.passes[slice.core].is_first(line) {
+                        self.first_pass(slice);
+                    }
+                }
                 OpKind::Load | OpKind::Store => {
                     self.data_op::<LEDGER, SHADOW, MULTI>(slice, line, op.kind == OpKind::Store);
                 }
@@ -143,6 +151,13 @@ impl Cpu {
         slice.copies += 1;
         self.settle(slice);
         self.clocks[slice.core].begin_copy(&self.pace, slice.context, lines);
+        self.renew(slice);
+    }
+
+    /// What a line costs more that was not gone through since the kernel was entered.
+    pub(crate) fn first_pass(&mut self, slice: &mut Slice) {
+        self.settle(slice);
+        self.clocks[slice.core].first_pass(&self.pace, slice.context);
         self.renew(slice);
     }
 

@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::tlb::Translation;
 use sim_core::context::Context;
 use sim_core::ids::{Cycles, Line};
-use sim_core::stack::{Cause, Component, CycleStack};
+use sim_core::stack::{Cause, Component, CycleStack, Domain};
 
 /// What timing needs of the machine description and the program; arrays by [`Context::code_index`].
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Pace {
     instruction_permille: [u32; 2],
     data_permille: [u32; 2],
     l1i_refill_cycles: u32,
+    first_pass_cycles_milli: u32,
     l1d_cycles: u32,
     l2_cycles: u32,
     l3_cycles: u32,
@@ -45,6 +46,7 @@ impl Pace {
             instruction_permille: [exposure.instruction_permille_user, exposure.instruction_permille_kernel],
             data_permille: [user_data_permille, exposure.data_permille_kernel],
             l1i_refill_cycles: machine.l1i_refill_cycles,
+            first_pass_cycles_milli: machine.first_pass_cycles_milli,
             l1d_cycles: machine.l1d.latency_cycles,
             l2_cycles: machine.l2.latency_cycles,
             l3_cycles: machine.l3.latency_cycles,
@@ -55,6 +57,12 @@ impl Pace {
             copy_startup_cycles: machine.copy.startup_cycles.into(),
             copy_line_cycles: machine.copy.line_cycles.into(),
         }
+    }
+
+    /// True when code of a context costs more where it is gone through for the first time since the kernel was entered.
+    #[inline]
+    pub fn has_first_passes(&self, context: Context) -> bool {
+        self.first_pass_cycles_milli > 0 && context.domain != Domain::User
     }
 
     /// Thousandths of a cycle for each instruction of a context.
@@ -92,6 +100,7 @@ pub(crate) struct CoreClock {
     base_carry: u32,
     instruction_carry: u32,
     data_carry: u32,
+    first_pass_carry: u32,
 }
 
 /// Exposed stall cycles that belong to the first-level, second-level and last-level miss of one access.
@@ -140,6 +149,7 @@ impl CoreClock {
             base_carry: 0,
             instruction_carry: 0,
             data_carry: 0,
+            first_pass_carry: 0,
         }
     }
 
@@ -197,6 +207,12 @@ impl CoreClock {
         };
         self.pass(Component::Work(context.domain, cause), total);
         by_level(total, permille, 0, access.latency, [pace.l2_cycles, pace.l3_cycles], access)
+    }
+
+    /// A line of kernel code is gone through for the first time since the kernel was entered.
+    pub fn first_pass(&mut self, pace: &Pace, context: Context) {
+        let cycles = exposed(1, pace.first_pass_cycles_milli, &mut self.first_pass_carry);
+        self.pass(Component::Work(context.domain, Cause::FirstPass), cycles);
     }
 
     /// A load missed the first level. A hit's latency is part of the base CPI. Of the rest, what a longer miss of the same window

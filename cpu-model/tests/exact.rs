@@ -253,6 +253,39 @@ fn the_front_end_gets_going_again_after_each_line_that_was_missing() {
     assert_eq!(stall(7), stall(0) + 2 * 7);
 }
 
+/// A system call and an interrupt of user code begin anew; an interrupt of the kernel, and user code, do not count.
+#[test]
+fn kernel_code_costs_more_on_its_first_pass_after_an_entry() {
+    let kernel = [fetch(100, 10), fetch(101, 10), fetch(100, 10)];
+    let cycles = |first_pass_cycles_milli: u32, shadow: Shadow| {
+        let mut machine = tiny();
+        machine.first_pass_cycles_milli = first_pass_cycles_milli;
+        let mut cpu = translated(&machine, 1, shadow);
+        run(&mut cpu, READ, &kernel);
+        let mut of = |entry: Option<CrossingKind>, context: Context| {
+            if let Some(kind) = entry {
+                cpu.cross(CORE, kind, false);
+            }
+            let before = cpu.stack(CORE).get(Component::Work(context.domain, Cause::FirstPass));
+            run(&mut cpu, context, &kernel);
+            cpu.stack(CORE).get(Component::Work(context.domain, Cause::FirstPass)) - before
+        };
+        [
+            of(None, READ),
+            of(Some(CrossingKind::SystemCallEntry), READ),
+            of(Some(CrossingKind::InterruptEntry { from: Mode::Kernel }), READ),
+            of(Some(CrossingKind::InterruptEntry { from: Mode::User }), READ),
+            of(Some(CrossingKind::SystemCallExit), Context::USER),
+        ]
+    };
+    for shadow in [Shadow::Off, Shadow::Full] {
+        assert_eq!(cycles(4_000, shadow), [0, 8, 0, 8, 0]);
+        // half a cycle is carried on
+        assert_eq!(cycles(4_500, shadow), [0, 9, 0, 9, 0]);
+        assert_eq!(cycles(0, shadow), [0; 5]);
+    }
+}
+
 /// Two loads from memory side by side: the second hides behind the first, unless it needs its result.
 #[test]
 fn loads_that_depend_hide_nothing() {
@@ -394,4 +427,25 @@ fn contents_can_be_looked_at() {
     assert_eq!(holds(&mut cpu, 100), [false, false, true, true]);
     assert!(cpu.holds(CORE, Mode::User, Structure::Dtlb, 100) && cpu.holds(CORE, Mode::User, Structure::Itlb, 100));
     assert!(!cpu.holds(CORE, Mode::User, Structure::Dtlb, 40_000) && !cpu.holds(CORE, Mode::User, Structure::Branch, 100));
+}
+
+/// The hot loop and the slow one, slice by slice, come to the same clock.
+#[test]
+fn first_passes_cost_the_same_in_slices() {
+    let mut machine = tiny();
+    machine.first_pass_cycles_milli = 4_700;
+    let ops: Vec<Op> = (0..400).map(|place| if place % 3 == 0 { load(700 + place) } else { fetch(100 + place % 90, 7) }).collect();
+    let cycles = |shadow: Shadow, budget: Cycles| {
+        let mut cpu = translated(&machine, 1, shadow);
+        let mut done = 0;
+        while done < ops.len() {
+            done += cpu.run(CORE, READ, &ops[done..], &Binding::default(), budget);
+        }
+        cpu.check_conservation().unwrap();
+        (cpu.clock(CORE), cpu.stack(CORE).get(Component::Work(Domain::Kernel, Cause::FirstPass)))
+    };
+    let whole = cycles(Shadow::Off, Cycles::MAX);
+    assert_eq!([cycles(Shadow::Full, Cycles::MAX), cycles(Shadow::Off, 100), cycles(Shadow::Off, 0)], [whole; 3]);
+    // the 90 lines but those of every third op
+    assert_eq!(whole.1, 60 * 4_700 / 1000);
 }

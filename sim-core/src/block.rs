@@ -227,6 +227,29 @@ impl BlockStore {
         BlockId(self.blocks.len() as u32 - 1)
     }
 
+    /// Changes the ops of a block where they are.
+    pub fn change(&mut self, id: BlockId, change: impl FnOnce(&mut [Op])) {
+        let info = &mut self.blocks[id.index()];
+        let ops = &mut self.ops[info.start as usize..info.end as usize];
+        change(ops);
+        info.instructions = instructions_of(ops);
+    }
+
+    /// Drops the ops of all blocks but these; ids stay as they are.
+    pub fn keep_only(&mut self, kept: impl Fn(BlockId) -> bool) {
+        let mut ops = Vec::new();
+        for (index, info) in self.blocks.iter_mut().enumerate() {
+            let own = if kept(BlockId(index as u32)) { info.start as usize..info.end as usize } else { 0..0 };
+            if own.is_empty() {
+                (info.instructions, info.spans) = (0, Vec::new());
+            }
+            let start = ops.len() as u32;
+            ops.extend_from_slice(&self.ops[own]);
+            (info.start, info.end) = (start, ops.len() as u32);
+        }
+        self.ops = ops;
+    }
+
     /// The ops of a block.
     #[inline]
     pub fn ops(&self, id: BlockId) -> &[Op] {
@@ -259,4 +282,25 @@ impl BlockStore {
 /// Sum of instructions over the fetches of a piece of a block.
 pub fn instructions_of(ops: &[Op]) -> u32 {
     ops.iter().filter(|op| op.kind == OpKind::Fetch).map(|op| u32::from(op.count)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_are_dropped_leave_ids_cuts_and_ops_of_others_alone() {
+        let fetch = |line: u32| Op { offset: line, count: 3, region: Region::Fixed, kind: OpKind::Fetch };
+        let mut store = BlockStore::new();
+        let ids = [1, 2, 3].map(|line| {
+            let spans = vec![Span { cut: Cut::Handler, start: 0, end: 2 }];
+            store.push(Mode::Kernel, Origin::Recorded, &[fetch(line), fetch(10 * line)], spans)
+        });
+        store.change(ids[2], |ops| ops[1].count = 9);
+        store.keep_only(|id| id != ids[1]);
+        assert_eq!((store.op_count(), store.info(ids[1]).instructions, store.info(ids[2]).instructions), (4, 0, 12));
+        assert!(store.ops(ids[1]).is_empty() && store.info(ids[1]).span(Cut::Handler).is_none());
+        assert_eq!(store.ops(ids[2]), [fetch(3), Op { count: 9, ..fetch(30) }]);
+        assert_eq!(store.info(ids[2]).span(Cut::Handler), Some(0..2));
+    }
 }

@@ -33,6 +33,8 @@ pub enum Cause {
     FetchL3,
     /// Instruction line from memory.
     FetchMemory,
+    /// Kernel code that is gone through for the first time since the kernel was entered.
+    FirstPass,
     /// Data found in L2.
     DataL2,
     /// Data found in the last-level cache.
@@ -53,11 +55,12 @@ pub enum Cause {
 
 impl Cause {
     /// All causes in report order.
-    pub const ALL: [Cause; 12] = [
+    pub const ALL: [Cause; 13] = [
         Cause::Base,
         Cause::FetchL2,
         Cause::FetchL3,
         Cause::FetchMemory,
+        Cause::FirstPass,
         Cause::DataL2,
         Cause::DataL3,
         Cause::DataMemory,
@@ -75,6 +78,7 @@ impl Cause {
             Cause::FetchL2 => "fetch_l2",
             Cause::FetchL3 => "fetch_l3",
             Cause::FetchMemory => "fetch_memory",
+            Cause::FirstPass => "first_pass",
             Cause::DataL2 => "data_l2",
             Cause::DataL3 => "data_l3",
             Cause::DataMemory => "data_memory",
@@ -93,6 +97,7 @@ impl Cause {
             Cause::FetchL2 => "instruction fetches from L2",
             Cause::FetchL3 => "instruction fetches from L3",
             Cause::FetchMemory => "instruction fetches from memory",
+            Cause::FirstPass => "code gone through first after an entry",
             Cause::DataL2 => "data from L2",
             Cause::DataL3 => "data from L3",
             Cause::DataMemory => "data from memory",

@@ -501,4 +501,53 @@ impl Workload {
     pub fn recorded_in_classes(&self) -> u64 {
         self.classes.iter().map(|class| u64::from(class.recorded)).sum()
     }
+
+    /// Calls `visit` with every block that the workload names, in a fixed order.
+    pub fn for_each_block(&self, mut visit: impl FnMut(BlockId)) {
+        let ends = self.connection.opening.iter().chain(&self.connection.closing);
+        for chain in self.classes.iter().flat_map(|class| &class.chains).chain(ends) {
+            for step in &chain.steps {
+                visit(step.user);
+                visit(step.kernel);
+                visit(step.client_softirq);
+            }
+        }
+        if let Some(wait) = &self.wait {
+            for list in [&wait.user, &wait.head, &wait.item, &wait.tail, &wait.sleep, &wait.wake] {
+                list.iter().for_each(|id| visit(*id));
+            }
+        }
+        let blocking = &self.blocking;
+        for list in [&blocking.sleep, &blocking.wake, &blocking.again, &blocking.again_user, &self.readiness.again] {
+            list.iter().for_each(|id| visit(*id));
+        }
+        if let Some(poll) = &self.readiness.poll {
+            for list in [&poll.head, &poll.lookup, &poll.asked, &poll.queue, &poll.put, &poll.release, &poll.tail] {
+                list.iter().for_each(|id| visit(*id));
+            }
+        }
+        let kernel = &self.kernel;
+        kernel.receive.iter().for_each(|(_, id)| visit(*id));
+        kernel.ring.for_each(&mut visit);
+        for list in [
+            &kernel.interrupt_entry,
+            &kernel.interrupt_exit,
+            &kernel.poll,
+            &kernel.driver_receive,
+            &kernel.transmit,
+            &kernel.switch_out,
+            &kernel.switch_in,
+            &kernel.tick,
+            &kernel.null_call,
+        ] {
+            list.iter().for_each(|id| visit(*id));
+        }
+    }
+
+    /// Drops the ops of blocks that nothing names, as they are left when steps were taken out; ids stay as they are.
+    pub fn keep_named_blocks(&mut self) {
+        let mut named = vec![false; self.blocks.len()];
+        self.for_each_block(|id| named[id.index()] = true);
+        self.blocks.keep_only(|id| named[id.index()]);
+    }
 }

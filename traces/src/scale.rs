@@ -45,30 +45,31 @@ pub fn scaled_mode(workload: &Workload, mode: Mode, permille: u32) -> Workload {
 
 /// The workload with the instructions of each block changed by a factor in thousandths while all its lines and their order stay: what the
 /// same code costs on another processor when nothing misses.
-pub fn paced(workload: &Workload, factor_permille: impl Fn(BlockId) -> u32) -> Workload {
-    let mut blocks = BlockStore::new();
-    for id in ids(workload) {
-        let info = workload.blocks.info(id);
-        let ops = paced_ops(workload.blocks.ops(id), factor_permille(id));
-        blocks.push(info.mode, info.origin, &ops, info.spans.clone());
+pub fn paced(mut workload: Workload, factor_permille: impl Fn(BlockId) -> u32) -> Workload {
+    for id in (1..workload.blocks.len() as u32).map(BlockId) {
+        let factor = factor_permille(id);
+        if factor != UNCHANGED {
+            workload.blocks.change(id, |ops| pace(ops, factor));
+        }
     }
-    Workload { blocks, ..workload.clone() }
+    workload
 }
 
 /// Ops with the instructions of each line changed by a factor in thousandths.
 pub fn paced_ops(ops: &[Op], factor_permille: u32) -> Vec<Op> {
+    let mut own = ops.to_vec();
+    pace(&mut own, factor_permille);
+    own
+}
+
+fn pace(ops: &mut [Op], factor_permille: u32) {
     // what rounding leaves goes to the next line, so that the sum is kept
     let mut owed = 0;
-    let pace = |op: &Op| {
-        if op.kind != OpKind::Fetch {
-            return *op;
-        }
+    for op in ops.iter_mut().filter(|op| op.kind == OpKind::Fetch) {
         owed += u64::from(op.count) * u64::from(factor_permille);
-        let count = u16::try_from(owed / 1000).unwrap_or(u16::MAX);
-        owed -= u64::from(count) * 1000;
-        Op { count, ..*op }
-    };
-    ops.iter().map(pace).collect()
+        op.count = u16::try_from(owed / 1000).unwrap_or(u16::MAX);
+        owed -= u64::from(op.count) * 1000;
+    }
 }
 
 fn ids(workload: &Workload) -> impl Iterator<Item = BlockId> {
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn pacing_changes_instructions_and_leaves_lines_where_they_are() {
         let workload = server(Shape::default());
-        let paced = paced(&workload, |_| 1_450);
+        let paced = paced(workload.clone(), |_| 1_450);
         let lines =
             |workload: &Workload, id| workload.blocks.ops(id).iter().map(|op| (op.region, op.offset, op.kind)).collect::<Vec<_>>();
         for id in ids(&workload) {

@@ -102,7 +102,7 @@ fn check(workload: &Workload) -> Result<(), String> {
         check_block(workload, store, BlockId(index as u32))?;
     }
     let mut wrong = None;
-    for_each_block(workload, |id| {
+    workload.for_each_block(|id| {
         if id.index() >= blocks {
             wrong = Some(id);
         }
@@ -139,43 +139,6 @@ fn check_block(workload: &Workload, store: &BlockStore, id: BlockId) -> Result<(
     match outside {
         Some(op) => Err(format!("block {} touches line {} of region {:?}, which is outside it", id.0, op.offset, op.region)),
         None => Ok(()),
-    }
-}
-
-/// Calls `visit` with every block that the workload names, in a fixed order.
-pub fn for_each_block(workload: &Workload, mut visit: impl FnMut(BlockId)) {
-    let ends = workload.connection.opening.iter().chain(&workload.connection.closing);
-    for chain in workload.classes.iter().flat_map(|class| &class.chains).chain(ends) {
-        for step in &chain.steps {
-            visit(step.user);
-            visit(step.kernel);
-            visit(step.client_softirq);
-        }
-    }
-    if let Some(wait) = &workload.wait {
-        for list in [&wait.user, &wait.head, &wait.item, &wait.tail, &wait.sleep, &wait.wake] {
-            list.iter().for_each(|id| visit(*id));
-        }
-    }
-    let blocking = &workload.blocking;
-    for list in [&blocking.sleep, &blocking.wake, &blocking.again, &blocking.again_user] {
-        list.iter().for_each(|id| visit(*id));
-    }
-    let kernel = &workload.kernel;
-    kernel.receive.iter().for_each(|(_, id)| visit(*id));
-    kernel.ring.for_each(&mut visit);
-    for list in [
-        &kernel.interrupt_entry,
-        &kernel.interrupt_exit,
-        &kernel.poll,
-        &kernel.driver_receive,
-        &kernel.transmit,
-        &kernel.switch_out,
-        &kernel.switch_in,
-        &kernel.tick,
-        &kernel.null_call,
-    ] {
-        list.iter().for_each(|id| visit(*id));
     }
 }
 

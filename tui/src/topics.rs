@@ -425,6 +425,7 @@ fn cause_text(cause: Cause) -> &'static str {
         Cause::FetchL2 => "Stalls for instruction lines that the first level lacked and the second level had.",
         Cause::FetchL3 => "Stalls for instruction lines that the last-level cache had.",
         Cause::FetchMemory => "Stalls for instruction lines that came from memory.",
+        Cause::FirstPass => "What kernel code takes more where it is gone through for the first time since the kernel was entered.",
         Cause::DataL2 => "Exposed stalls for data that the first level lacked and the second level had.",
         Cause::DataL3 => "Exposed stalls for data that the last-level cache had.",
         Cause::DataMemory => "Exposed stalls for data that came from memory.",

@@ -2,10 +2,11 @@
 //! then the clients take the replies: one process on one processor, but for a kernel thread that polls the ring on another.
 
 use crate::case::{Connections, EVENTS_MAX, MESSAGE_BYTES, Store, Way};
+use crate::datagrams::receives_together;
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
+use crate::local;
 use crate::parts;
-use crate::read_loop::byte_reads;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
@@ -33,7 +34,8 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
     let mut all = vec![parts::null_call()];
     let mut left_out = Vec::new();
     all.extend(parts::ring_nops()?);
-    all.extend(byte_reads(&[Way::Ring])?);
+    all.extend(receives_together()?);
+    all.extend(local::variants(&[Way::Ring])?);
     all.extend(calls_and_waits(case.store)?);
     let server = |connections: u32, step: Step| -> Result<Box<dyn Twin>, TwinError> {
         Ok(Box::new(Server::new(case.store, connections, step)?))

@@ -4,9 +4,9 @@
 use crate::case::{Datagrams, MESSAGE_BYTES, Store, Way};
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
+use crate::local;
 use crate::messages::Messages;
 use crate::parts;
-use crate::read_loop::byte_reads;
 use crate::ring::{Ring, Submit};
 use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
@@ -29,7 +29,8 @@ pub const SEND: &str = "sendto";
 pub fn variants(case: &Datagrams) -> Result<Vec<Variant>, TwinError> {
     let mut all = calls_alone(case.store, case.waiting)?;
     all.extend(parts::ring_nops()?);
-    all.extend(byte_reads(&[Way::Ring])?);
+    all.extend(receives_together()?);
+    all.extend(local::variants(&[Way::Messages, Way::Ring])?);
     let server = |step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(case.store, case.waiting, step)?)) };
     all.push(Variant { series: SYNCHRONOUS.into(), x: 1, twin: server(Step::Serve)? });
     for way in &case.ways {
@@ -62,10 +63,25 @@ pub fn calls_alone(store: Store, waiting: u32) -> Result<Vec<Variant>, TwinError
     Ok(all)
 }
 
+/// Receives alone, one by one and several in one call: parts of every case with batches.
+///
+/// # Errors
+/// When the host has no loopback device.
+pub fn receives_together() -> Result<Vec<Variant>, TwinError> {
+    let server = |step: Step| -> Result<Box<dyn Twin>, TwinError> { Ok(Box::new(Server::new(parts::STORE, parts::NOPS, step)?)) };
+    let mut all = vec![Variant { series: parts::RECEIVED.into(), x: 1, twin: server(Step::Receive)? }];
+    for batch in [1, parts::NOPS] {
+        let step = Step::ReceiveTogether(Messages::new(batch as usize), batch as usize);
+        all.push(Variant { series: parts::RECEIVED_TOGETHER.into(), x: batch, twin: server(step)? });
+    }
+    Ok(all)
+}
+
 /// What is timed.
 enum Step {
     User,
     Receive,
+    ReceiveTogether(Messages, usize),
     Send,
     /// Sends, each after a sweep of the first level.
     SendCold(UserWork, Duration),
@@ -126,6 +142,12 @@ impl Server {
                 }
                 self.buffers.len() as u64
             }
+            Step::ReceiveTogether(messages, batch) => {
+                for _ in 0..self.buffers.len() / *batch {
+                    expect("recvmmsg", messages.receive(self.server.as_raw_fd(), *batch)? as i64, *batch)?;
+                }
+                (self.buffers.len() / *batch) as u64
+            }
             _ => {
                 for buffer in &mut self.buffers {
                     receive(&self.server, buffer)?;
@@ -137,7 +159,7 @@ impl Server {
         };
         tally.elapsed += begun.elapsed();
         tally.calls += calls;
-        if matches!(self.step, Step::Receive) {
+        if matches!(self.step, Step::Receive | Step::ReceiveTogether(..)) {
             tally.bytes += (self.buffers.len() * MESSAGE_BYTES) as u64;
             return Ok(());
         }

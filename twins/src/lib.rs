@@ -16,6 +16,7 @@ pub mod facts;
 pub mod hook;
 pub mod interrupted;
 pub mod lacking;
+pub mod local;
 #[allow(unsafe_code)]
 mod messages;
 pub mod parts;

@@ -27,6 +27,11 @@ pub const EPOLL: &str = "part epoll_wait";
 pub const WAIT: &str = "epoll_wait";
 /// Code that is gone through, by its KiB, [`CODE_INSTRUCTIONS`] at a time.
 pub const CODE: &str = "part code";
+/// A receive of a datagram that waits.
+pub const RECEIVED: &str = "part recvfrom of a datagram";
+/// The same by a `recvmmsg` of so many, per datagram: what is gone through again inside one call costs less than what is gone through for
+/// the first time after an entry.
+pub const RECEIVED_TOGETHER: &str = "part recvmmsg of datagrams";
 /// What the server of parts on TCP connections stores.
 pub const STORE: Store = Store { entries: 1024 };
 /// Code that every first-level instruction cache holds, and code that none does, KiB.

@@ -1,6 +1,7 @@
 //! Reads of a file in the page cache with user work before each: one at a time, or submitted together.
 
 use crate::case::{ReadLoop, Shape, WRITE_BYTES, Way, Work};
+use crate::datagrams::receives_together;
 use crate::error::{TwinError, expect};
 use crate::interrupted::clock_cost;
 use crate::parts;
@@ -36,6 +37,7 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
     ];
     all.extend(parts::ring_nops()?);
     all.extend(parts::code());
+    all.extend(receives_together()?);
     all.extend(byte_reads(&case.ways)?);
     for way in &case.ways {
         for batch in &case.batches {
@@ -46,11 +48,8 @@ pub fn variants(case: &ReadLoop) -> Result<Vec<Variant>, TwinError> {
     Ok(all)
 }
 
-/// Reads of a byte, as calls and through rings: parts of every case with rings.
-///
-/// # Errors
-/// When the host has no io_uring, or no file can be made.
-pub fn byte_reads(ways: &[Way]) -> Result<Vec<Variant>, TwinError> {
+/// Reads of a byte, as calls and through rings.
+fn byte_reads(ways: &[Way]) -> Result<Vec<Variant>, TwinError> {
     // a page for each of as many reads as one enter has; no user work
     let work = Work { shape: Shape { data_kib: 1, code_kib: 0 }, instructions: 0 };
     let case = ReadLoop { work, bytes: WRITE_BYTES as u32, buffers: parts::NOPS, batches: Vec::new(), ways: ways.to_vec() };

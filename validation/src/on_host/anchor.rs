@@ -4,26 +4,25 @@
 //! An anchor changes instructions per line, not lines: footprints stay recorded.
 
 use crate::on_host::OnHostError;
-use crate::on_host::hook;
+use crate::on_host::paces::Paces;
+use crate::on_host::pieces;
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
 use crate::on_host::readings::Parts;
+use crate::on_host::rings;
 use crate::on_host::server;
 use crate::on_host::workload::{Model, model};
 use mechanisms::experiment::Settings;
 use mechanisms::simulate::simulate;
 use serde::Serialize;
-use sim_core::block::BlockId;
 use sim_core::ids::Mode;
-use sim_core::workload::{Around, Workload};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use traces::scale::{UNCHANGED, paced};
-use twins::case::{EVENTS_MAX, Program, RING_ENTRIES, Way};
+use twins::case::{EVENTS_MAX, Program, RING_ENTRIES};
 use twins::{Case, connections, datagrams, parts, read_loop};
 
 /// Paces that are believed, in thousandths of the recorded instructions.
-const PACES: RangeInclusive<u32> = 20..=10_000;
+pub(super) const PACES: RangeInclusive<u32> = 20..=10_000;
 /// Largest base CPI of user work, in thousandths; the least is the machine's.
 const BASE_CPI_MOST: u32 = 20_000;
 /// Shares of a miss's latency that the window can't hide, in thousandths.
@@ -34,49 +33,12 @@ const ENTRIES: RangeInclusive<u32> = 0..=5_000;
 const REFILLS: RangeInclusive<u32> = 0..=60;
 /// An anchor holds when it is met so nearly.
 const NEAR: f64 = 0.002;
+/// Where the search for a value begins.
+pub(super) const START: u32 = 1_000;
 /// Simulations of one anchor at most.
 const MOST_TRIES: u32 = 6;
 /// Seed of the simulations of anchors.
-const SEED: u64 = 1;
-
-/// Paces of recorded blocks, in thousandths of their instructions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Paces {
-    /// By call.
-    pub calls: BTreeMap<String, u32>,
-    /// What an enter of a ring executes besides its entries.
-    pub enter: u32,
-    /// What a ring executes for an entry.
-    pub entry: u32,
-    /// Enter and entry where the entries read a file, by way, where that was measured.
-    pub reads: BTreeMap<Way, RingPaces>,
-    /// The program at the XDP hook.
-    pub program: u32,
-    /// What the kernel executes around it.
-    pub hook: u32,
-}
-
-/// Paces of a ring's own work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RingPaces {
-    /// What an enter executes besides its entries.
-    pub enter: u32,
-    /// What it executes for an entry.
-    pub entry: u32,
-}
-
-impl Default for Paces {
-    fn default() -> Self {
-        Paces {
-            calls: BTreeMap::new(),
-            enter: UNCHANGED,
-            entry: UNCHANGED,
-            reads: BTreeMap::new(),
-            program: UNCHANGED,
-            hook: UNCHANGED,
-        }
-    }
-}
+pub(super) const SEED: u64 = 1;
 
 /// A part that the model was made to meet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -104,6 +66,8 @@ pub struct Anchored {
     pub user_base_cpi_milli: BTreeMap<u32, u32>,
     /// All anchors, in the order in which they were met.
     pub anchors: Vec<Anchor>,
+    /// Values found so far, by parameter: where an anchor that is met once more begins.
+    found: BTreeMap<String, u32>,
 }
 
 /// What one operation costs in the model, cycles.
@@ -118,6 +82,17 @@ pub struct Cost {
 }
 
 impl Anchored {
+    /// A model that is not anchored yet.
+    pub(super) fn new(settings: Settings) -> Anchored {
+        Anchored {
+            settings,
+            paces: Paces::default(),
+            user_base_cpi_milli: BTreeMap::new(),
+            anchors: Vec::new(),
+            found: BTreeMap::new(),
+        }
+    }
+
     /// What a place costs under a seed.
     ///
     /// # Errors
@@ -138,13 +113,15 @@ impl Anchored {
             made.workload = self.paces.of_server(made.workload);
             server::arrange(&mut settings, place);
         } else {
-            made.workload = hook::compose(self.paces.apply(made.workload, &place.series), &made.composed, &self.paces);
+            made.workload = pieces::compose(self.paces.apply(made.workload, &place.series), &made.composed, &self.paces);
         }
         settings.run.cores = made.cores;
         settings.run.ledger = false;
         settings.mechanism.io_uring.entries = RING_ENTRIES;
         // loops look at their completions: nothing is called back
         settings.mechanism.io_uring.callback_instructions = 0;
+        // an enter for what waits for nothing, then one for what waits for that, as in the native twins
+        settings.mechanism.io_uring.links = false;
         made.way.apply(&mut settings.mechanism);
         let sample = simulate(&made.workload, &settings, made.way.mechanism, seed).map_err(|source| OnHostError::Simulation {
             case: case.name.clone(),
@@ -169,8 +146,13 @@ impl Anchored {
         cycles * 1000.0 / f64::from(self.settings.machine.frequency_mhz)
     }
 
+    /// Time as cycles of the model's machine.
+    pub(super) fn cycles(&self, nanoseconds: f64) -> f64 {
+        nanoseconds * f64::from(self.settings.machine.frequency_mhz) / 1000.0
+    }
+
     /// Finds the value of a parameter with which a part costs what was measured; `set` puts it into the model.
-    fn meet(
+    pub(super) fn meet(
         &mut self,
         case: &Case,
         part: &Place,
@@ -179,13 +161,15 @@ impl Anchored {
         cost: impl Fn(Cost) -> f64,
         set: impl Fn(&mut Anchored, u32),
     ) -> Result<Anchor, OnHostError> {
-        let target = measured_ns * f64::from(self.settings.machine.frequency_mhz) / 1000.0;
+        let target = self.cycles(measured_ns);
         let say = |anchored: &mut Anchored, value: u32| {
             set(anchored, value);
             anchored.cost(case, part, SEED).map(&cost)
         };
-        let (value, cycles) = solve(target, values, |value| say(self, value))?;
+        let start = self.found.get(parameter).copied().unwrap_or(START);
+        let (value, cycles) = solve(target, values, start, |value| say(self, value))?;
         set(self, value);
+        self.found.insert(parameter.into(), value);
         let model_ns = self.nanoseconds(cycles);
         let anchor = Anchor { part: part.clone(), measured_ns, model_ns, parameter: parameter.into(), value };
         self.anchors.push(anchor.clone());
@@ -193,19 +177,25 @@ impl Anchored {
     }
 }
 
-/// The value at which `cost` reaches `target`, with what it is there. Costs grow evenly, or nearly so, with the value.
-fn solve(
+/// The value at which `cost` reaches `target`, with what it is there; looked for from `start` on. Costs grow evenly, or nearly so, with the
+/// value.
+pub(super) fn solve(
     target: f64,
     values: RangeInclusive<u32>,
+    start: u32,
     mut cost: impl FnMut(u32) -> Result<f64, OnHostError>,
 ) -> Result<(u32, f64), OnHostError> {
     let within = |value: f64| value.round().clamp(f64::from(*values.start()), f64::from(*values.end())) as u32;
     let near = |reached: f64| (reached / target - 1.0).abs() <= NEAR;
-    let (mut before, mut at) = (within(1000.0), within(400.0));
-    if before == at {
-        at = *values.start();
+    let mut before = within(start.into());
+    let mut cost_before = cost(before)?;
+    if near(cost_before) {
+        return Ok((before, cost_before));
     }
-    let (mut cost_before, mut cost_at) = (cost(before)?, cost(at)?);
+    let least = *values.start();
+    let other = if before == least { f64::from(least + START) } else { f64::from(before) * 0.4 };
+    let mut at = within(other);
+    let mut cost_at = cost(at)?;
     for _ in 2..MOST_TRIES {
         let slope = (cost_at - cost_before) / (f64::from(at) - f64::from(before));
         let next = within(f64::from(at) + (target - cost_at) / slope);
@@ -233,9 +223,13 @@ pub fn user_part(case: &Case, place: &Place) -> Place {
 /// # Errors
 /// A part that was not measured, or a simulation that failed.
 pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anchored, OnHostError> {
-    let mut anchored =
-        Anchored { settings: settings.clone(), paces: Paces::default(), user_base_cpi_milli: BTreeMap::new(), anchors: Vec::new() };
-    null_call(&mut anchored, case, measured)?;
+    let mut anchored = Anchored::new(settings.clone());
+    let in_batches = matches!(case.program, Program::ReadLoop(_) | Program::Datagrams(_) | Program::Connections(_));
+    if in_batches {
+        rings::first_pass(&mut anchored, case, measured)?;
+    } else {
+        null_call(&mut anchored, case, measured)?;
+    }
     // what a call costs where it follows itself and what it costs cold move each other a little
     let met = anchored.anchors.len();
     for _ in 0..2 {
@@ -243,10 +237,10 @@ pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anch
         calls_alone(&mut anchored, case, measured)?;
         cold_call(&mut anchored, case, measured)?;
     }
-    match case.program {
-        Program::Interrupted(_) | Program::Server(_) => {}
-        Program::Hook(_) => program_at_hook(&mut anchored, case, measured)?,
-        _ => rings(&mut anchored, case, measured)?,
+    if in_batches {
+        rings::batches(&mut anchored, case, measured)?;
+    } else if matches!(case.program, Program::Hook(_)) {
+        program_at_hook(&mut anchored, case, measured)?;
     }
     if matches!(case.program, Program::Server(_)) || case.shape().is_some_and(|shape| shape.code_kib > 0) {
         code(&mut anchored, case, measured)?;
@@ -262,9 +256,10 @@ pub fn anchor(case: &Case, measured: &Parts, settings: &Settings) -> Result<Anch
 }
 
 /// The crossing, and, where it is dearer in the model than the host's whole null call, the recorded null call's own work.
-fn null_call(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
+pub(super) fn null_call(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
     let part = Place::new(parts::NULL_CALL, 1);
     let nanoseconds = measured.get(&part.series, part.x)?;
+    anchored.paces.calls.remove("getppid");
     let set = |anchored: &mut Anchored, value: u32| anchored.settings.machine.crossing.syscall_cycles = value;
     let anchor = anchored.meet(case, &part, nanoseconds, ("crossing.syscall_cycles", ENTRIES), |cost| cost.total, set)?;
     if anchor.model_ns > nanoseconds * (1.0 + NEAR) && anchor.value == *ENTRIES.start() {
@@ -291,7 +286,7 @@ fn calls(case: &Case) -> Vec<(&'static str, Place)> {
 }
 
 /// The calls, where each follows itself.
-fn calls_alone(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
+pub(super) fn calls_alone(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
     for (call, part) in calls(case) {
         let nanoseconds = measured.get(&part.series, part.x)?;
         let set = |anchored: &mut Anchored, value: u32| {
@@ -344,58 +339,6 @@ fn user_parts(case: &Case) -> Vec<Place> {
     }
 }
 
-/// Entries by what many of them in one enter cost, the enter by what one costs; each once more, since one moves the other a little.
-fn rings(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
-    let (one, many) = (Place::new(parts::RING_NOP, 1), Place::new(parts::RING_NOP, parts::NOPS));
-    let met = anchored.anchors.len();
-    for _ in 0..2 {
-        anchored.anchors.truncate(met);
-        let nanoseconds = measured.get(&many.series, many.x)?;
-        let set = |anchored: &mut Anchored, value: u32| anchored.paces.entry = value;
-        anchored.meet(case, &many, nanoseconds, ("instructions of a ring's entry, permille", PACES), |cost| cost.total, set)?;
-        let nanoseconds = measured.get(&one.series, one.x)?;
-        let set = |anchored: &mut Anchored, value: u32| anchored.paces.enter = value;
-        anchored.meet(case, &one, nanoseconds, ("instructions of an enter, permille", PACES), |cost| cost.total, set)?;
-    }
-    let ways: &[Way] = if let Program::ReadLoop(own) = &case.program { &own.ways } else { &[Way::Ring] };
-    ways.iter().try_for_each(|way| reads(anchored, case, measured, *way))
-}
-
-/// Enter and entry where the entries read a file: by what enters with one and with many reads of a byte cost besides as many calls that read a
-/// byte. The difference is met, not the whole: what a call that reads a byte costs is the model's to say.
-fn reads(anchored: &mut Anchored, case: &Case, measured: &Parts, way: Way) -> Result<(), OnHostError> {
-    let call = measured.get(parts::BYTE_READ, 1)?;
-    let in_model = anchored.nanoseconds(anchored.cost(case, &Place::new(parts::BYTE_READ, 1), SEED)?.total);
-    anchored.paces.reads.insert(way, RingPaces { enter: anchored.paces.enter, entry: anchored.paces.entry });
-    let met = anchored.anchors.len();
-    for _ in 0..2 {
-        anchored.anchors.truncate(met);
-        for entries in [parts::NOPS, 1] {
-            let part = Place::new(parts::reads_of_a_byte(way), entries);
-            let nanoseconds = measured.get(&part.series, part.x)? + f64::from(entries) * (in_model - call);
-            let set = |anchored: &mut Anchored, value: u32| {
-                let Some(paces) = anchored.paces.reads.get_mut(&way) else { return };
-                *(if entries == 1 { &mut paces.enter } else { &mut paces.entry }) = value;
-            };
-            let what = if entries == 1 { "an enter with reads" } else { "a ring's read" };
-            anchored.meet(
-                case,
-                &part,
-                nanoseconds,
-                (&format!("instructions of {what}, permille"), PACES),
-                |cost| cost.total,
-                set,
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// The way by which a series issues reads through a ring.
-fn way_of_reads(series: &str) -> Option<Way> {
-    [Way::Ring, Way::RingRegistered].into_iter().find(|way| series == way.name() || series == parts::reads_of_a_byte(*way))
-}
-
 /// The program alone, then the hook around it, by a send that it lets through.
 fn program_at_hook(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Result<(), OnHostError> {
     let (program, passed) = (Place::new(twins::hook::PROGRAM, 1), Place::new(twins::hook::PASSED, 1));
@@ -407,52 +350,27 @@ fn program_at_hook(anchored: &mut Anchored, case: &Case, measured: &Parts) -> Re
     anchored.meet(case, &passed, nanoseconds, ("instructions of the hook, permille", PACES), |cost| cost.total, set).map(drop)
 }
 
-impl Paces {
-    /// A recorded server with its kernel work at these paces.
-    fn of_server(&self, workload: Workload) -> Workload {
-        let of_blocks = server::paces(&workload, &self.calls);
-        paced(&workload, |id| of_blocks.get(&id).copied().unwrap_or(UNCHANGED))
-    }
-
-    /// The workload with its blocks at these paces; `series` tells by which way reads are issued.
-    fn apply(&self, workload: Workload, series: &str) -> Workload {
-        let without = RingPaces { enter: self.enter, entry: self.entry };
-        let own = way_of_reads(series).and_then(|way| self.reads.get(&way).copied()).unwrap_or(without);
-        let mut of_blocks: BTreeMap<BlockId, u32> = BTreeMap::new();
-        let ring = &workload.kernel.ring;
-        for block in [&ring.enter, &ring.begin, &ring.flush, &ring.flush_none, &ring.leave].into_iter().flatten() {
-            of_blocks.insert(*block, own.enter);
-        }
-        let around = |pairs: &[Around]| pairs.iter().flat_map(|pair| [pair.0, pair.1]).collect::<Vec<_>>();
-        let messages = [around(&ring.receive), around(&ring.send)].concat();
-        let reads = around(&ring.read);
-        for block in [&ring.next, &ring.nop, &ring.flush_item, &messages, &reads].into_iter().flatten() {
-            of_blocks.insert(*block, own.entry);
-        }
-        let steps = workload.classes.iter().flat_map(|class| &class.chains).flat_map(|chain| &chain.steps);
-        of_blocks.extend(steps.filter_map(|step| Some((step.kernel, *self.calls.get(step.call.name())?))));
-        of_blocks.remove(&BlockId::EMPTY);
-        if of_blocks.values().all(|pace| *pace == UNCHANGED) {
-            return workload;
-        }
-        paced(&workload, |id| of_blocks.get(&id).copied().unwrap_or(UNCHANGED))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use twins::case::Way;
 
     #[test]
     fn an_even_cost_is_met_in_few_tries_and_a_bound_is_kept() {
         let mut tries = 0;
-        let met = solve(700.0, PACES, |value| {
+        let met = solve(700.0, PACES, START, |value| {
             tries += 1;
             Ok(100.0 + 0.5 * f64::from(value))
         });
         assert_eq!(met.unwrap(), (1200, 700.0));
         assert!(tries <= 4, "{tries}");
-        let bounded = solve(50.0, PACES, |value| Ok(100.0 + 0.5 * f64::from(value))).unwrap();
+        let mut tries = 0;
+        let again = solve(700.0, PACES, 1200, |value| {
+            tries += 1;
+            Ok(100.0 + 0.5 * f64::from(value))
+        });
+        assert_eq!((again.unwrap(), tries), ((1200, 700.0), 1), "what is found already is looked at once");
+        let bounded = solve(50.0, PACES, START, |value| Ok(100.0 + 0.5 * f64::from(value))).unwrap();
         assert_eq!(bounded, (20, 110.0));
     }
 
@@ -461,11 +379,23 @@ mod tests {
         anchor(&case, &Parts::from_list(list), &Settings::preset("zen4", "linux-6.1").unwrap()).unwrap()
     }
 
+    /// Parts that the model meets; a part with two anchors is met by the second.
+    fn met(anchored: &Anchored) -> usize {
+        let last: BTreeMap<Place, &Anchor> = anchored.anchors.iter().map(|anchor| (anchor.part.clone(), anchor)).collect();
+        for anchor in last.values() {
+            assert!((anchor.model_ns / anchor.measured_ns - 1.0).abs() < 0.02, "{anchor:?}");
+        }
+        last.len()
+    }
+
     /// Made-up parts, each twice to half of what the preset says: the model meets all of them.
     #[test]
     fn the_model_meets_its_parts() {
         let list = [
             ("part getppid", 1, 90.0),
+            ("part recvfrom of a datagram", 1, 400.0),
+            ("part recvmmsg of datagrams", 1, 500.0),
+            ("part recvmmsg of datagrams", 64, 260.0),
             ("part pread64", 1, 400.0),
             ("part pread64 cold", 1, 520.0),
             ("part io_uring nop", 1, 200.0),
@@ -480,14 +410,42 @@ mod tests {
             ("part user", 1000, 150.0),
         ];
         let anchored = made_up("read-loop-1000", &list);
-        // a call that reads a byte is what the enters are compared with
-        assert_eq!(anchored.anchors.len(), list.len() - 1);
-        for anchor in &anchored.anchors {
-            assert!((anchor.model_ns / anchor.measured_ns - 1.0).abs() < 0.02, "{anchor:?}");
-        }
+        // what enters cost is met less a call that reads a byte
+        assert_eq!(met(&anchored), list.len() - 1);
         let [plain, registered] = [Way::Ring, Way::RingRegistered].map(|way| anchored.paces.reads[&way]);
-        assert!(registered.entry < plain.entry, "an entry that costs less has less around it: {plain:?} {registered:?}");
-        assert!(plain.enter > anchored.paces.enter, "an enter with a read costs more than one that does nothing: {plain:?}");
+        assert!(registered.around < plain.around, "an entry that costs less has less around it: {plain:?} {registered:?}");
+        let first_pass = anchored.settings.machine.first_pass_cycles_milli;
+        assert!((500..8_000).contains(&first_pass), "{first_pass}");
+    }
+
+    /// A message in a batch of one costs more than a call, in a batch of 64 less: by headers and entries, and by what first passes cost.
+    #[test]
+    fn the_model_meets_local_messages() {
+        let list = [
+            ("part getppid", 1, 90.0),
+            ("part recvfrom", 1, 330.0),
+            ("part sendto", 1, 3000.0),
+            ("part sendto cold", 1, 2800.0),
+            ("part io_uring nop", 1, 200.0),
+            ("part io_uring nop", 64, 2500.0),
+            ("part recvfrom of a datagram", 1, 330.0),
+            ("part recvmmsg of datagrams", 1, 440.0),
+            ("part recvmmsg of datagrams", 64, 240.0),
+            ("part recvfrom, local", 1, 500.0),
+            ("part recvfrom, local, io_uring", 1, 720.0),
+            ("part sendto, local", 1, 600.0),
+            ("part sendto, local, io_uring", 1, 820.0),
+            ("part user", 1, 10.0),
+        ];
+        let anchored = made_up("udp", &list);
+        // messages one by one are what those that go together are compared with
+        assert_eq!(met(&anchored), list.len() - 2);
+        let case = twins::case::find("udp").unwrap();
+        let of = |series: &str, x| anchored.cost(&case, &Place::new(series, x), SEED).unwrap().total;
+        for way in ["recvmmsg/sendmmsg", "io_uring"] {
+            let [one, many] = [1, 64].map(|batch| of(way, batch) / of("recvfrom/sendto", 1));
+            assert!(one > 1.02 && many < 0.95, "{way}: {one} {many}");
+        }
     }
 
     #[test]
@@ -519,6 +477,6 @@ mod tests {
         let case = twins::case::select(&["read-loop-0".into()]).unwrap().remove(0);
         let settings = Settings::preset("zen4", "linux-6.1").unwrap();
         let error = anchor(&case, &Parts::from_list(&[("part getppid", 1, 90.0)]), &settings).unwrap_err().to_string();
-        assert!(error.contains("pread64") && error.contains("not measured"), "{error}");
+        assert!(error.contains("recvmmsg of datagrams (1)") && error.contains("not measured"), "{error}");
     }
 }

@@ -16,7 +16,8 @@ const CALLER_INSTRUCTIONS: u16 = 6;
 /// Lines of a key-value store's code: some 45 instructions a line with short encodings would be two, its copy a third.
 const SERVE_LINES: u16 = 3;
 
-fn op(kind: OpKind, line: Line, count: u16) -> Op {
+/// An op on a line.
+pub fn op(kind: OpKind, line: Line, count: u16) -> Op {
     Op { offset: line, count, region: Region::Fixed, kind }
 }
 
@@ -163,18 +164,6 @@ pub fn of_one_line(blocks: &mut BlockStore, copy: BlockId) -> BlockId {
     }
     let moved = |span: Span| Span { start: places[span.start as usize], end: places[span.end as usize], ..span };
     blocks.push(info.mode, info.origin, &left, info.spans.into_iter().map(moved).collect())
-}
-
-/// One call for several messages: the first message's call whole, each further one's from its handler on, which is what
-/// `do_recvmmsg` and `__sys_sendmmsg` loop over.
-pub fn joined(blocks: &mut BlockStore, calls: &[BlockId]) -> BlockId {
-    let mut ops = Vec::new();
-    for (place, block) in calls.iter().enumerate() {
-        let whole = blocks.ops(*block);
-        let handler = blocks.info(*block).span(Cut::Handler).filter(|_| place > 0).unwrap_or(0..whole.len());
-        ops.extend_from_slice(&whole[handler]);
-    }
-    blocks.push(Mode::Kernel, Origin::Recorded, &ops, Vec::new())
 }
 
 /// First line of the 4 KiB that a block goes through with loads or with stores, if it does.

@@ -7,16 +7,16 @@
 //! recording and executed again; the hook's own lines are made up in the sizes of its functions, and its pace is anchored.
 
 use crate::on_host::OnHostError;
-use crate::on_host::anchor::Paces;
+use crate::on_host::blocks::op;
+use crate::on_host::pieces::{Code, PaceOf, Piece};
 use crate::on_host::workload::{Maker, Model, SYNC};
-use sim_core::block::{BlockId, Cut, Op, OpKind, Origin, Region};
-use sim_core::ids::{Line, Mode};
+use sim_core::block::{BlockId, Cut, Op, OpKind};
+use sim_core::ids::Line;
 use sim_core::layout::PageSize;
 use sim_core::workload::{Step, Workload};
 use std::ops::Range;
 use traces::call_loop;
 use traces::kernel_functions::executions;
-use traces::scale::{UNCHANGED, paced_ops};
 use twins::case::Store;
 use twins::work;
 
@@ -35,13 +35,6 @@ const HEAD: &str = "kmalloc_reserve";
 /// Frees a packet that was received.
 const FREE: &str = "__consume_stateless_skb";
 
-/// A stretch of made-up code: lines and the instructions executed on each.
-#[derive(Clone, Copy)]
-struct Code {
-    lines: u16,
-    instructions: u16,
-}
-
 // Lines: about two thirds of the functions' sizes in a kernel 6.18 for x86-64 (/proc/kallsyms), since conditions leave the rest out.
 // Instructions: four bytes each. The pace of all of them is anchored in a send that the program lets through.
 /// `do_xdp_generic` (816 bytes) and `bpf_prog_run_generic_xdp` (944 bytes): each visit of the hook.
@@ -54,6 +47,8 @@ const SEND_BACK: Code = Code { lines: 5, instructions: 16 };
 const ANSWER: Code = Code { lines: 6, instructions: 13 };
 /// As far as it goes with a packet that is no request, and the program that drops.
 const LOOK: Code = Code { lines: 2, instructions: 9 };
+/// All of them, one behind the other.
+const STRETCHES: [Code; 5] = [VISIT, EXPAND, SEND_BACK, ANSWER, LOOK];
 /// Lines of a packet with 42 bytes of headers and a message of 64.
 const PACKET_LINES: u32 = 2;
 /// Lines of `struct skb_shared_info` behind a packet's data: 320 bytes, copied to a new head.
@@ -70,45 +65,6 @@ pub enum Visit {
     Pass,
     /// Drops it.
     Drop,
-}
-
-/// Whose pace a piece has.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PaceOf {
-    /// That of a recorded call.
-    Call(&'static str),
-    /// That of the hook.
-    Hook,
-    /// That of the program.
-    Program,
-}
-
-/// A stretch of kernel work with a pace of its own.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
-    pace: PaceOf,
-    ops: Vec<Op>,
-}
-
-impl Piece {
-    fn paced(&self, paces: &Paces) -> Vec<Op> {
-        let permille = match &self.pace {
-            PaceOf::Call(name) => paces.calls.get(*name).copied().unwrap_or(UNCHANGED),
-            PaceOf::Hook => paces.hook,
-            PaceOf::Program => paces.program,
-        };
-        paced_ops(&self.ops, permille)
-    }
-}
-
-/// The workload with the kernel work of some steps put together of pieces, each at its pace.
-pub fn compose(mut workload: Workload, composed: &[(u16, Vec<Piece>)], paces: &Paces) -> Workload {
-    for (step, pieces) in composed {
-        let ops: Vec<Op> = pieces.iter().flat_map(|piece| piece.paced(paces)).collect();
-        let block = workload.blocks.push(Mode::Kernel, Origin::Synthetic, &ops, Vec::new());
-        workload.classes[0].chains[0].steps[usize::from(*step)].kernel = block;
-    }
-    workload
 }
 
 /// Where a send's ops come to the hook and go on from it.
@@ -132,7 +88,7 @@ pub struct Around {
 impl Around {
     /// Places code, a new head and the values.
     pub(super) fn new(maker: &mut Maker, store: Store) -> Around {
-        let all = [VISIT, EXPAND, SEND_BACK, ANSWER, LOOK].iter().map(|code| u32::from(code.lines)).sum();
+        let all = STRETCHES.iter().map(|code| u32::from(code.lines)).sum();
         let code = maker.area(all, PageSize::Large);
         let head = maker.area(PACKET_LINES + SHARED_LINES, PageSize::Large);
         // maps are mapped by pages
@@ -141,12 +97,10 @@ impl Around {
         Around { code, head, values: order.into_iter().map(|value| values + value as Line).collect(), asked: 0 }
     }
 
-    /// A stretch of code; the five of them stand behind each other.
+    /// One of [`STRETCHES`].
     fn code(&self, place: usize) -> Vec<Op> {
-        let all = [VISIT, EXPAND, SEND_BACK, ANSWER, LOOK];
-        let first: u16 = all[..place].iter().map(|code| code.lines).sum();
-        let line = |line: u16| op(OpKind::Fetch, self.code + Line::from(first + line), all[place].instructions);
-        (0..all[place].lines).map(line).collect()
+        let first: u16 = STRETCHES[..place].iter().map(|code| code.lines).sum();
+        STRETCHES[place].ops(self.code + Line::from(first)).collect()
     }
 
     fn packet(&self, kind: OpKind) -> impl Iterator<Item = Op> {
@@ -248,13 +202,11 @@ pub fn program_alone(recording: &Workload, store: Store) -> Result<Model, OnHost
     Ok(maker.finish("a program alone", SYNC, 1, RUNS))
 }
 
-fn op(kind: OpKind, offset: Line, count: u16) -> Op {
-    Op { offset, count, region: Region::Fixed, kind }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::on_host::paces::Paces;
+    use crate::on_host::pieces::compose;
     use crate::on_host::points::Place;
     use crate::on_host::workload::model;
     use sim_core::block::instructions_of;

@@ -5,21 +5,27 @@
 //! - `points`: which points a case has, and what each is a ratio to.
 //! - `simple`: what simpler models say, made of the same parts.
 //! - `primitives`: model twins of parts of single calls.
-//! - `blocks`, `workload`: the model twin of a case, from recorded calls and from user work of the case's shape.
-//! - `hook`: the same for a program at the XDP hook, inside recorded calls.
-//! - `anchor`: the model is anchored in the parts; `predict`: what it then says to the points.
+//! - `blocks`, `workload`, `sockets`: the model twin of a case, from recorded calls and from user work of the case's shape.
+//! - `pieces`: kernel work that is put together of recorded stretches and of code that no recording holds; `hook`: the same for a program
+//!   at the XDP hook.
+//! - `paces`: instructions of recorded work on its lines.
+//! - `anchor`: the model is anchored in the parts; `rings`: in those of batches; `predict`: what it then says to the points.
 //! - `report`: verdicts and the summary.
 
 pub mod anchor;
 pub mod blocks;
 pub mod hook;
+pub mod paces;
+pub mod pieces;
 pub mod points;
 pub mod predict;
 pub mod primitives;
 pub mod readings;
 pub mod report;
+pub mod rings;
 pub mod server;
 pub mod simple;
+pub mod sockets;
 pub mod workload;
 
 use crate::on_host::anchor::Anchored;

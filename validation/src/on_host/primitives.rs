@@ -4,7 +4,8 @@
 use crate::on_host::OnHostError;
 use crate::on_host::blocks::{self, UserBlocks};
 use crate::on_host::points::Place;
-use crate::on_host::workload::{Maker, Model, RING, SOCKETS, SYNC, Sockets, alone, intervals, number, recording};
+use crate::on_host::sockets::Sockets;
+use crate::on_host::workload::{Maker, Model, RING, SOCKETS, SYNC, alone, intervals, number, recording};
 use mechanisms::variants::Way as ModelWay;
 use sim_core::block::BlockId;
 use sim_core::workload::{Object, Step, Workload};

@@ -127,7 +127,7 @@ pub fn paces(workload: &Workload, of_calls: &BTreeMap<String, u32>) -> BTreeMap<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::on_host::anchor::{Anchored, Paces};
+    use crate::on_host::anchor::Anchored;
     use crate::on_host::points::points;
     use twins::Case;
     use twins::case::Program;
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn more_connections_need_fewer_waits_and_a_connection_each_more_calls() {
         let settings = Settings::preset("zen4", "linux-6.1").unwrap();
-        let anchored = Anchored { settings, paces: Paces::default(), user_base_cpi_milli: BTreeMap::new(), anchors: Vec::new() };
+        let anchored = Anchored::new(settings);
         let (memcached, _) = case("server-memcached");
         let [one, many] = [1, 16].map(|count| anchored.cost(&memcached, &kept(count), 1).unwrap());
         assert!((2.9..3.1).contains(&one.calls) && (2.0..2.3).contains(&many.calls), "{one:?} {many:?}");

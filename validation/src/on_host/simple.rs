@@ -1,15 +1,15 @@
 //! Two simpler models, made of the same parts as the prediction.
 //!
 //! - *Direct cost*: calls cost what they cost when they follow themselves; what a batch saves is the null calls that it spares.
-//! - *Sum of parts*: each piece costs what it costs alone: user work, the call without its crossing, what an enter and an entry of a
-//!   ring cost that read a byte.
+//! - *Sum of parts*: each piece costs what it costs alone: user work, the call without its crossing, and what issuing several together costs
+//!   besides, as reads of a byte and local messages show it.
 
 use crate::on_host::OnHostError;
 use crate::on_host::points::Point;
 use crate::on_host::readings::Parts;
 use serde::Serialize;
 use twins::case::{EVENTS_MAX, Interrupted, Program, ReadLoop, Way};
-use twins::{Case, connections, datagrams, hook, interrupted, parts, read_loop, servers};
+use twins::{Case, connections, datagrams, hook, interrupted, local, parts, read_loop, servers};
 
 /// What the simpler models say to a point, as a ratio.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -62,6 +62,21 @@ fn ring_cost_of_reads(measured: &Parts, way: Way) -> Result<RingCost, OnHostErro
     Ok(RingCost { entry: entry - measured.get(parts::BYTE_READ, 1)?, enter: one - entry })
 }
 
+/// What a call costs besides where as many as a batch go together, as local messages show it: a share that is paid for each, and one that the
+/// batch pays once.
+fn besides_of_local(measured: &Parts, way: Way, call: &str, batch: f64) -> Result<f64, OnHostError> {
+    let series = local::together(way, call);
+    let alone = measured.get(&local::one_by_one(call), 1)?;
+    let [one, many] = [measured.get(&series, 1)? - alone, measured.get(&series, parts::NOPS)? - alone];
+    let share = 1.0 / f64::from(parts::NOPS);
+    let once = (one - many) / (1.0 - share);
+    Ok(many - once * share + once / batch)
+}
+
+fn besides_of_both(measured: &Parts, way: Way, batch: f64) -> Result<f64, OnHostError> {
+    local::CALLS.iter().try_fold(0.0, |sum, call| Ok(sum + besides_of_local(measured, way, call, batch)?))
+}
+
 fn reads(case: &ReadLoop, point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     let null = measured.get(parts::NULL_CALL, 1)?;
     let call = measured.get(&parts::call(read_loop::CALL), 1)?;
@@ -94,12 +109,8 @@ fn messages(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
     let batch = f64::from(point.place.x);
     let together = user + calls;
     let saved = (together - 2.0 * null * (1.0 - 1.0 / batch)) / together;
-    if point.place.series == Way::Messages.name() {
-        return Ok(Simple { direct: saved, parts: saved });
-    }
-    let ring = ring_cost_of_reads(measured, Way::Ring)?;
-    let parts = (together + 2.0 * (ring.entry + ring.enter / batch)) / together;
-    Ok(Simple { direct: saved, parts })
+    let way = if point.place.series == Way::Messages.name() { Way::Messages } else { Way::Ring };
+    Ok(Simple { direct: saved, parts: (together + besides_of_both(measured, way, batch)?) / together })
 }
 
 fn replies(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
@@ -115,11 +126,10 @@ fn replies(point: &Point, measured: &Parts) -> Result<Simple, OnHostError> {
         let without = user + calls - 2.0 * null + 2.0 * ring_cost(measured)?.entry;
         return Ok(Simple { direct: (together - null * (2.0 + waits)) / together, parts: without / together });
     }
-    let ring = ring_cost_of_reads(measured, Way::Ring)?;
     let enters = 2.0 / count;
     Ok(Simple {
         direct: (together - null * (2.0 + waits - enters)) / together,
-        parts: (user + calls + 2.0 * ring.entry + ring.enter * enters) / together,
+        parts: (user + calls + besides_of_both(measured, Way::Ring, count)?) / together,
     })
 }
 
@@ -176,6 +186,20 @@ mod tests {
         ("part io_uring, read of a byte", 64, 11_760.0),
     ];
 
+    /// By hand: a message of its own costs 63 more than a call by each way, one of 64 costs 63 less: each is spared 65, and a batch pays 128 once.
+    const LOCAL: [(&str, u32, f64); 10] = [
+        ("part recvfrom, local", 1, 200.0),
+        ("part recvfrom, local, io_uring", 1, 263.0),
+        ("part recvfrom, local, io_uring", 64, 137.0),
+        ("part recvfrom, local, recvmmsg/sendmmsg", 1, 263.0),
+        ("part recvfrom, local, recvmmsg/sendmmsg", 64, 137.0),
+        ("part sendto, local", 1, 200.0),
+        ("part sendto, local, io_uring", 1, 263.0),
+        ("part sendto, local, io_uring", 64, 137.0),
+        ("part sendto, local, recvmmsg/sendmmsg", 1, 263.0),
+        ("part sendto, local, recvmmsg/sendmmsg", 64, 137.0),
+    ];
+
     /// By hand: entries cost 10 and an enter 120. A read of a byte costs 200 as a call, 180 as an entry, and its enter 240 besides. Work of 100
     /// and a read of 300: a batch of 4 spares three quarters of 50, or costs 400 - 20 + 60. Registration spares 30 an entry.
     #[test]
@@ -199,12 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_spare_two_crossings_each() {
-        let mut list = RING.to_vec();
-        list.extend([("part user", 1, 20.0), ("part recvfrom", 1, 180.0), ("part sendto", 1, 800.0)]);
-        let both = said("udp", "recvmmsg/sendmmsg", 2, &list);
-        assert_eq!((both.direct, both.parts), (0.95, 0.95));
-        assert_eq!(said("udp", "io_uring", 2, &list).parts, (1000.0 - 40.0 + 240.0) / 1000.0);
+    fn messages_spare_crossings_or_what_local_ones_spare() {
+        let mut list = LOCAL.to_vec();
+        list.extend([("part getppid", 1, 50.0), ("part user", 1, 20.0), ("part recvfrom", 1, 180.0), ("part sendto", 1, 800.0)]);
+        for way in ["recvmmsg/sendmmsg", "io_uring"] {
+            let both = said("udp", way, 2, &list);
+            assert_eq!((both.direct, both.parts), (0.95, (1000.0 - 2.0 * 65.0 + 2.0 * 64.0) / 1000.0));
+        }
     }
 
     /// By hand: a round of 20 + 2 * 180 + 2 * 810 is 2000. The hook adds 90 to a send, the program 40.
@@ -220,11 +245,11 @@ mod tests {
     /// By hand: a wait costs 100 and 20 for each further event. Four connections: 25 + 15 of waiting for each reply.
     #[test]
     fn connections_also_spare_the_wait() {
-        let mut list = RING.to_vec();
+        let mut list = [&RING[..], &LOCAL[..]].concat();
         list.extend([("part user", 1, 20.0), ("part recvfrom", 1, 180.0), ("part sendto", 1, 760.0)]);
         list.extend([("part epoll_wait", 1, 100.0), ("part epoll_wait", 16, 400.0)]);
         let ring = said("tcp", "io_uring", 4, &list);
-        assert_eq!((ring.direct, ring.parts), ((1000.0 - 50.0 * 1.75) / 1000.0, (960.0 - 40.0 + 120.0) / 1000.0));
+        assert_eq!((ring.direct, ring.parts), ((1000.0 - 50.0 * 1.75) / 1000.0, (960.0 - 2.0 * 65.0 + 2.0 * 32.0) / 1000.0));
         let polled = said("tcp", "io_uring, polled", 4, &list);
         assert_eq!((polled.direct, polled.parts), ((1000.0 - 50.0 * 2.25) / 1000.0, 0.88));
     }

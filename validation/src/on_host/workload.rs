@@ -2,25 +2,26 @@
 //! that is nearest to the native way of issuing them.
 
 use crate::on_host::OnHostError;
-use crate::on_host::blocks::{self, ServeBlocks, UserBlocks};
+use crate::on_host::blocks::{self, UserBlocks};
 use crate::on_host::hook::{self, Around, Visit};
+use crate::on_host::pieces;
 use crate::on_host::points::Place;
 use crate::on_host::primitives;
 use crate::on_host::server;
+use crate::on_host::sockets::{Sockets, messages};
 use mechanisms::registry::Mechanism;
 use mechanisms::variants::Way as ModelWay;
-use sim_core::block::{BlockId, Op, OpKind, Region};
+use sim_core::block::BlockId;
 use sim_core::calls::CallNumber;
 use sim_core::ids::{Line, PAGE_LINES};
 use sim_core::layout::PageSize;
 use sim_core::workload::{Certainty, Chain, Note, Object, RequestClass, Step, Workload};
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use traces::bundled;
 use traces::call_loop::{self, CallLoop};
-use twins::case::{EVENTS_MAX, Hook, Interrupted, Program, ReadLoop, Store, Way, Work};
+use twins::case::{EVENTS_MAX, Hook, Interrupted, Program, ReadLoop, Work};
 use twins::work::Piece;
-use twins::{Case, connections, datagrams, parts, read_loop};
+use twins::{Case, parts, read_loop};
 
 /// Recording of sockets, readiness and message batches.
 pub(super) const SOCKETS: &str = "microbench-2";
@@ -40,7 +41,7 @@ pub(super) fn recording(name: &'static str) -> Result<&'static Workload, OnHostE
 /// Calls of a loop that a part is measured with.
 pub(super) const LOOP_CALLS: u32 = 64;
 /// User instructions of one run of interrupted work, about: the chain of loads goes round several times.
-const RUN_INSTRUCTIONS: u32 = 200_000;
+pub(super) const RUN_INSTRUCTIONS: u32 = 200_000;
 /// Intervals of one run.
 const INTERVALS: std::ops::RangeInclusive<u32> = 10..=200;
 
@@ -56,7 +57,7 @@ pub struct Model {
     /// Operations of one run: reads, requests, intervals.
     pub operations: u32,
     /// Kernel work that is put together of several pieces, by step.
-    pub composed: Vec<(u16, Vec<hook::Piece>)>,
+    pub composed: Vec<(u16, Vec<pieces::Piece>)>,
 }
 
 /// Synchronous calls.
@@ -64,7 +65,7 @@ pub(super) const SYNC: ModelWay = ModelWay { mechanism: Mechanism::Sync, variant
 /// Rings with an enter a batch.
 pub(super) const RING: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring") };
 /// Rings that a kernel thread on another core polls.
-const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring-poll-other-core") };
+pub(super) const POLLED: ModelWay = ModelWay { mechanism: Mechanism::ExceptionLess, variant: Some("io-uring-poll-other-core") };
 
 /// The model twin of a place.
 ///
@@ -80,6 +81,7 @@ pub fn model(case: &Case, place: &Place) -> Result<Model, OnHostError> {
             let workload = CallLoop::null(place.x).of(recording(call_loop::RECORDING)?)?;
             Ok(Model { workload, way: RING, cores: 1, operations: 1, composed: Vec::new() })
         }
+        (parts::RECEIVED | parts::RECEIVED_TOGETHER, _) => messages(parts::STORE, parts::NOPS, place, Object::Datagram),
         (_, Program::ReadLoop(own)) => reads(own, place),
         (_, Program::Interrupted(own)) => interruptions(own, place),
         (_, Program::Datagrams(own)) => messages(own.store, own.waiting, place, Object::Datagram),
@@ -105,7 +107,7 @@ pub(super) struct Maker {
     pub workload: Workload,
     steps: Vec<Step>,
     /// Kernel work that is put together of several pieces, by step.
-    pub composed: Vec<(u16, Vec<hook::Piece>)>,
+    pub composed: Vec<(u16, Vec<pieces::Piece>)>,
 }
 
 impl Maker {
@@ -140,6 +142,7 @@ impl Maker {
         }];
         // loops of their own return through no frames between two calls
         self.workload.user_call_depth = Some(0);
+        self.workload.keep_named_blocks();
         Model { workload: self.workload, way, cores, operations, composed: self.composed }
     }
 }
@@ -228,89 +231,6 @@ fn interruptions(case: &Interrupted, place: &Place) -> Result<Model, OnHostError
     Ok(maker.finish("interrupted work", SYNC, 1, count))
 }
 
-/// Recorded calls on sockets of one kind.
-pub(super) struct Sockets<'a> {
-    /// Receives.
-    pub receives: Vec<&'a Step>,
-    /// Sends.
-    pub sends: Vec<&'a Step>,
-    /// Waits by the number of events that they return.
-    waits: BTreeMap<u32, &'a Step>,
-    /// Lines of one connection.
-    lines: BTreeMap<Line, u32>,
-}
-
-impl<'a> Sockets<'a> {
-    /// Of a recording.
-    ///
-    /// # Errors
-    /// When it lacks a call.
-    pub fn of(recording: &'a Workload, object: Object) -> Result<Sockets<'a>, OnHostError> {
-        let pair = [number(datagrams::RECEIVE), number(datagrams::SEND)];
-        let pairs = call_loop::recorded_groups(recording, &pair, "sockets")?;
-        let pairs: Vec<_> = pairs.into_iter().filter(|pair| pair.iter().all(|step| step.object == object)).collect();
-        let waits = call_loop::recorded_steps(recording, number("epoll_wait"), "sockets")?;
-        let on_socket = |step: &Step| step.object == object && ["recvfrom", "sendto"].contains(&step.call.name());
-        let elsewhere = |step: &Step| !matches!(step.object, Object::Stream | Object::Listener | Object::Ring | Object::Epoll);
-        let lines = if object == Object::Stream { blocks::lines_of(recording, on_socket, elsewhere) } else { BTreeMap::new() };
-        Ok(Sockets {
-            receives: pairs.iter().map(|pair| pair[0]).collect(),
-            sends: pairs.iter().map(|pair| pair[1]).collect(),
-            waits: by_events(recording, &waits),
-            lines,
-        })
-    }
-
-    /// The wait recorded with the number of events that is nearest.
-    fn wait(&self, events: u32) -> Option<&'a Step> {
-        self.waits.iter().min_by_key(|(recorded, _)| recorded.abs_diff(events)).map(|found| *found.1)
-    }
-}
-
-/// One recorded wait for each number of events: work grows evenly from one event to [`EVENTS_MAX`], which are the fewest and the most
-/// recorded.
-fn by_events<'a>(recording: &Workload, waits: &[&'a Step]) -> BTreeMap<u32, &'a Step> {
-    let instructions = |step: &Step| recording.blocks.info(step.kernel).instructions;
-    let (Some(least), Some(most)) =
-        (waits.iter().map(|step| instructions(step)).min(), waits.iter().map(|step| instructions(step)).max())
-    else {
-        return BTreeMap::new();
-    };
-    let each = (most - least).max(1) / (EVENTS_MAX as u32 - 1);
-    let events = |step: &Step| 1 + (instructions(step) - least + each / 2) / each.max(1);
-    waits.iter().map(|step| (events(step), *step)).collect()
-}
-
-/// A server of `count` requests that wait: on one socket, or on a connection each.
-fn messages(store: Store, count: u32, place: &Place, object: Object) -> Result<Model, OnHostError> {
-    let recording = recording(SOCKETS)?;
-    let sockets = Sockets::of(recording, object)?;
-    let mut maker = Maker::new(recording);
-    let mut user = ServeBlocks::new(store, count, &mut maker.workload.layout);
-    if place.series == parts::USER {
-        return Ok(serve_alone(maker, &mut user, count, sockets.receives[0]));
-    }
-    let stride = sockets.lines.len() as u32 | 1;
-    let own = maker.area(stride * count, PageSize::Large);
-    let mut server = Server { maker, user, sockets, own, stride, count };
-    match place.series.as_str() {
-        series if series == parts::call(datagrams::RECEIVE) => server.receives_alone(),
-        series if series == parts::call(datagrams::SEND) => server.sends_alone(),
-        parts::EPOLL => server.waits_alone(place.x),
-        series if series == Way::Messages.name() => server.message_batches(place.x),
-        twins::hook::SERVER => server.rounds(),
-        connections::SYNCHRONOUS | datagrams::SYNCHRONOUS => server.one_by_one(object == Object::Stream),
-        // on connections, all that wait are one batch
-        _ => server.batches(if object == Object::Stream { count } else { place.x }),
-    }
-    let (way, cores) = match place.series.as_str() {
-        series if series == Way::RingPolled.name() => (POLLED, 2),
-        series if series == Way::Ring.name() => (RING, 1),
-        _ => (SYNC, 1),
-    };
-    Ok(server.maker.finish("key-value server", way, cores, count))
-}
-
 /// Rounds of a client, of whose sends a program at the hook may see the messages, and parts of them.
 fn hooked(case: &Hook, place: &Place) -> Result<Model, OnHostError> {
     use twins::hook::{DROPPED, HOOK, PASSED, PROGRAM, SERVER, TOGETHER};
@@ -341,155 +261,37 @@ fn hooked(case: &Hook, place: &Place) -> Result<Model, OnHostError> {
     Ok(maker.finish("client of a key-value store", SYNC, 1, count))
 }
 
-fn serve_alone(mut maker: Maker, user: &mut ServeBlocks, count: u32, last: &Step) -> Model {
-    let mut ops = Vec::new();
-    let rounds = (RUN_INSTRUCTIONS / (60 * count)).max(1);
-    (0..rounds * count).for_each(|request| user.serve(request % count, &mut ops));
-    let block = blocks::push_user(&mut maker.workload.blocks, &ops);
-    maker.call(last, block, last.kernel, Vec::new());
-    maker.finish("key-value store", SYNC, 1, rounds * count)
-}
+/// How tests look at model twins.
+#[cfg(test)]
+pub(super) mod look {
+    use super::*;
+    use sim_core::block::OpKind;
+    use sim_core::ids::Line;
+    use std::collections::BTreeSet;
 
-struct Server<'a> {
-    maker: Maker,
-    user: ServeBlocks,
-    sockets: Sockets<'a>,
-    /// First line of the connections' own lines, and lines of each.
-    own: Line,
-    stride: u32,
-    count: u32,
-}
-
-impl Server<'_> {
-    /// A call of a connection: the recorded one, on lines of its own.
-    fn kernel(&mut self, step: &Step, connection: u32) -> BlockId {
-        let store = &mut self.maker.workload.blocks;
-        let block = blocks::with_softirq(store, step);
-        if self.sockets.lines.is_empty() {
-            return block;
-        }
-        let (lines, base) = (&self.sockets.lines, self.own + connection * self.stride);
-        blocks::replaced(store, block, |op| {
-            let data = matches!(op.kind, OpKind::Load | OpKind::Store) && op.region == Region::Fixed;
-            lines.get(&op.offset).filter(|_| data).map_or(op, |line| Op { offset: base + line, ..op })
-        })
+    pub fn made(case: &str, series: &str, x: u32) -> Model {
+        let case = twins::case::find(case).unwrap();
+        model(&case, &Place::new(series, x)).unwrap()
     }
 
-    fn receive(&mut self, connection: u32, depends: Vec<u16>) -> u16 {
-        let step = self.sockets.receives[connection as usize % self.sockets.receives.len()];
-        let kernel = self.kernel(step, connection);
-        self.maker.call(step, BlockId::EMPTY, kernel, depends)
+    pub fn steps(model: &Model) -> &[Step] {
+        &model.workload.classes[0].chains[0].steps
     }
 
-    fn send(&mut self, connection: u32, work: BlockId, depends: Vec<u16>) -> u16 {
-        let step = self.sockets.sends[connection as usize % self.sockets.sends.len()];
-        let kernel = self.kernel(step, connection);
-        self.maker.call(step, work, kernel, depends)
+    pub fn calls(model: &Model) -> Vec<&'static str> {
+        steps(model).iter().map(|step| step.call.name()).collect()
     }
 
-    fn work(&mut self, messages: std::ops::Range<u32>) -> BlockId {
-        let mut ops = Vec::new();
-        messages.for_each(|message| self.user.serve(message, &mut ops));
-        blocks::push_user(&mut self.maker.workload.blocks, &ops)
-    }
-
-    fn receives_alone(&mut self) {
-        for connection in 0..self.count {
-            self.receive(connection, Vec::new());
-        }
-    }
-
-    fn sends_alone(&mut self) {
-        for connection in 0..self.count {
-            self.send(connection, BlockId::EMPTY, Vec::new());
-        }
-    }
-
-    fn waits_alone(&mut self, events: u32) {
-        if let Some(step) = self.sockets.wait(events) {
-            for _ in 0..self.count {
-                self.maker.call(step, BlockId::EMPTY, step.kernel, Vec::new());
-            }
-        }
-    }
-
-    /// Each request where it stands, with waits for as many connections as one returns.
-    fn one_by_one(&mut self, with_waits: bool) {
-        for connection in 0..self.count {
-            let events = (self.count - connection).min(EVENTS_MAX as u32);
-            if let Some(step) = self.sockets.wait(events).filter(|_| with_waits && connection % EVENTS_MAX as u32 == 0) {
-                self.maker.call(step, BlockId::EMPTY, step.kernel, Vec::new());
-            }
-            let received = self.receive(connection, Vec::new());
-            let work = self.work(connection..connection + 1);
-            self.send(connection, work, vec![received]);
-        }
-    }
-
-    /// A client's sends, the server's answers, the client's receives.
-    fn rounds(&mut self) {
-        self.sends_alone();
-        self.one_by_one(false);
-        self.receives_alone();
-    }
-
-    /// All receives of a batch together, then all sends.
-    fn batches(&mut self, batch: u32) {
-        let mut before: Vec<u16> = Vec::new();
-        for first in (0..self.count).step_by(batch as usize) {
-            let members = first..(first + batch).min(self.count);
-            let received: Vec<u16> = members.clone().map(|message| self.receive(message, before.clone())).collect();
-            before.clear();
-            for (message, receive) in members.zip(received) {
-                let work = self.work(message..message + 1);
-                before.push(self.send(message, work, vec![receive]));
-            }
-        }
-    }
-
-    /// One call for the receives of a batch and one for its sends.
-    fn message_batches(&mut self, batch: u32) {
-        for first in (0..self.count).step_by(batch as usize) {
-            let members = first..(first + batch).min(self.count);
-            let own =
-                |steps: &[&Step]| members.clone().map(|message| steps[message as usize % steps.len()].clone()).collect::<Vec<_>>();
-            let (receives, sends) = (own(&self.sockets.receives), own(&self.sockets.sends));
-            let mut together = |steps: &[Step]| {
-                let store = &mut self.maker.workload.blocks;
-                let calls: Vec<BlockId> = steps.iter().map(|step| blocks::with_softirq(store, step)).collect();
-                blocks::joined(store, &calls)
-            };
-            let (receive, send) = (together(&receives), together(&sends));
-            self.maker.call(&receives[0], BlockId::EMPTY, receive, Vec::new());
-            let work = self.work(members);
-            self.maker.call(&sends[0], work, send, Vec::new());
-        }
+    /// Data lines of a call's kernel work.
+    pub fn data(model: &Model, step: &Step) -> BTreeSet<Line> {
+        let ops = model.workload.blocks.ops(step.kernel);
+        ops.iter().filter(|op| matches!(op.kind, OpKind::Load | OpKind::Store)).map(|op| op.offset).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    fn made(case: &str, series: &str, x: u32) -> Model {
-        let case = twins::case::find(case).unwrap();
-        model(&case, &Place::new(series, x)).unwrap()
-    }
-
-    fn steps(model: &Model) -> &[Step] {
-        &model.workload.classes[0].chains[0].steps
-    }
-
-    fn calls(model: &Model) -> Vec<&'static str> {
-        steps(model).iter().map(|step| step.call.name()).collect()
-    }
-
-    /// Data lines of a call's kernel work.
-    fn data(model: &Model, step: &Step) -> BTreeSet<Line> {
-        let ops = model.workload.blocks.ops(step.kernel);
-        ops.iter().filter(|op| matches!(op.kind, OpKind::Load | OpKind::Store)).map(|op| op.offset).collect()
-    }
+    use super::look::{data, made, steps};
 
     #[test]
     fn a_batch_of_reads_waits_for_the_one_before() {
@@ -502,52 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn a_server_on_connections_waits_for_sixteen_at_a_time() {
-        let epoll = made("tcp", "epoll", 64);
-        assert_eq!(calls(&epoll).iter().filter(|call| **call == "epoll_wait").count(), 4);
-        assert_eq!(calls(&epoll)[..3], ["epoll_wait", "recvfrom", "sendto"]);
-        let work = |events| made("tcp", "part epoll_wait", events).workload;
-        let instructions = |workload: &Workload| {
-            let block = workload.classes[0].chains[0].steps[0].kernel;
-            workload.blocks.info(block).instructions
-        };
-        assert!(instructions(&work(16)) > 3 * instructions(&work(1)));
-        let (first, second) = (&steps(&epoll)[1], &steps(&epoll)[3]);
-        assert_ne!(data(&epoll, first), data(&epoll, second), "each connection has lines of its own");
-    }
-
-    #[test]
-    fn one_call_takes_the_messages_of_a_batch() {
-        let batched = made("udp", "recvmmsg/sendmmsg", 16);
-        assert_eq!(calls(&batched).len(), 8);
-        let one = made("udp", "recvfrom/sendto", 1);
-        let instructions =
-            |model: &Model| -> u32 { steps(model).iter().map(|step| model.workload.blocks.info(step.kernel).instructions).sum() };
-        let (together, apart) = (instructions(&batched), instructions(&one));
-        assert!(together < apart && together * 10 > apart * 8, "{together} {apart}");
-    }
-
-    #[test]
     fn d37_registered_files_and_buffers_have_no_blocks_of_their_own() {
         let of = |series: &str| made("read-loop-1000", series, 8);
         let (plain, registered) = (of("io_uring"), of("io_uring, registered"));
         assert_eq!((plain.workload, plain.way), (registered.workload, registered.way));
-    }
-
-    #[test]
-    fn d38_messages_that_wait_share_their_lines() {
-        let one = made("udp", "recvfrom/sendto", 1);
-        let receives: Vec<&Step> = steps(&one).iter().filter(|step| step.call.name() == "recvfrom").collect();
-        let (first, second) = (data(&one, receives[0]), data(&one, receives[1]));
-        assert!(first.intersection(&second).count() * 10 > first.len() * 8);
-    }
-
-    #[test]
-    fn d39_model_twins_hold_the_servers_phase_alone() {
-        for series in ["epoll", "io_uring", "io_uring, polled"] {
-            let calls = calls(&made("tcp", series, 4)).into_iter().collect::<BTreeSet<_>>();
-            assert!(calls.iter().all(|call| ["epoll_wait", "recvfrom", "sendto"].contains(call)), "{series}: {calls:?}");
-            assert_eq!(made("tcp", series, 4).operations, 4);
-        }
     }
 }

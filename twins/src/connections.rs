@@ -12,9 +12,11 @@ use crate::runner::{Tally, Twin, Variant};
 use crate::table::{Table, request};
 use crate::work::UserWork;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Series of the server that asks for readiness and makes each call where it stands.
@@ -45,6 +47,7 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
         let twin = server(*connections, Step::Serve(ready_set()?))?;
         all.push(Variant { series: SYNCHRONOUS.into(), x: *connections, twin });
     }
+    let most = case.connections.iter().max().copied().unwrap_or(1) as usize;
     for way in &case.ways {
         let submit = match (way, beside) {
             (Way::RingPolled, None) => {
@@ -54,8 +57,10 @@ pub fn variants(case: &Connections, beside: Option<usize>) -> Result<(Vec<Varian
             (Way::RingPolled, Some(processor)) => Submit::Polled { processor: processor as u32 },
             _ => Submit::Enter,
         };
+        // one ring for all: each polling thread looks for entries for a second after its last one, and several would share its processor
+        let shared = Rc::new(RefCell::new(Ring::new(most, MESSAGE_BYTES, submit)?));
         for connections in &case.connections {
-            let ring = Box::new(Ring::new(*connections as usize, MESSAGE_BYTES, submit)?);
+            let ring = Rc::clone(&shared);
             all.push(Variant { series: way.name().into(), x: *connections, twin: server(*connections, Step::Ring(ring))? });
         }
     }
@@ -119,7 +124,7 @@ enum Step {
     SendCold(UserWork, Duration),
     Ready(ReadySet),
     Serve(ReadySet),
-    Ring(Box<Ring>),
+    Ring(Rc<RefCell<Ring>>),
 }
 
 struct Server {
@@ -201,7 +206,7 @@ impl Server {
                 (1, 0)
             }
             Step::Serve(set) => (serve(set, &mut self.server, &mut self.buffers, &self.table)?, 2 * all),
-            Step::Ring(ring) => (serve_ring(ring, &self.server, &self.table)?, 2 * all),
+            Step::Ring(ring) => (serve_ring(&mut ring.borrow_mut(), &self.server, &self.table)?, 2 * all),
         };
         tally.elapsed += cold.unwrap_or_else(|| begun.elapsed());
         // a wait is one operation, whatever it returns

@@ -2,12 +2,28 @@
 //! cycle each on every x86-64 processor; timing it says how many cycles a tick has now.
 
 use crate::clock::{Clock, ticks};
+use crate::perf::{Absent, Count, Counting, Modes};
 use std::arch::asm;
 
 /// Additions in one turn of the chain; long beside the loop's own counting, which goes on in parallel.
 const ADDITIONS: u64 = 64;
 /// Turns of one reading: about 16 thousand cycles, short enough to fall between two disturbances.
 const TURNS: u64 = 256;
+
+/// Turns that a counter of cycles counts: beside a million cycles, what starting and stopping it adds is little.
+const COUNTED_TURNS: u64 = 1 << 14;
+
+/// Core cycles of an addition by the processor's own counter of cycles. The core's frequency rests on its being 1.
+///
+/// # Errors
+/// Why they can't be counted.
+pub fn counted_cycles_per_addition() -> Result<f64, Absent> {
+    cycles_per_addition(|work| Counting::open(Count::Cycles, Modes::User)?.during(work))
+}
+
+fn cycles_per_addition(counted: impl FnOnce(&dyn Fn()) -> Result<u64, Absent>) -> Result<f64, Absent> {
+    Ok(counted(&|| chain(COUNTED_TURNS))? as f64 / (ADDITIONS * COUNTED_TURNS) as f64)
+}
 
 /// Runs the chain. Two registers are added: additions of constants are folded by some processors.
 #[inline(never)]
@@ -68,6 +84,19 @@ impl CoreClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_addition_takes_what_a_counter_counts_or_there_is_a_reason() {
+        let made_up = |work: &dyn Fn()| {
+            work();
+            Ok(ADDITIONS * COUNTED_TURNS * 2)
+        };
+        assert_eq!(cycles_per_addition(made_up), Ok(2.0));
+        match counted_cycles_per_addition() {
+            Ok(cycles) => assert!(cycles.is_finite() && cycles > 0.0, "{cycles}"),
+            Err(absent) => assert!(absent.to_string().len() > 10, "{absent}"),
+        }
+    }
 
     #[test]
     fn cycles_are_positive_and_of_the_order_of_ticks() {

@@ -21,7 +21,7 @@ pub struct Measurements {
     pub clock_step_ticks: u64,
     /// The processor that measured, and the other one where two were needed.
     pub processors: Vec<usize>,
-    /// Hardware counters: `available`, or why not.
+    /// Hardware counters: `available` with what they say of the core's frequency, or why not.
     pub hardware_counters: String,
     /// Huge pages were really given.
     pub huge_pages: bool,

@@ -2,14 +2,14 @@
 
 use crate::Request;
 use crate::clock::{Clock, kernel_ticks_per_second};
-use crate::core_clock::CoreClock;
+use crate::core_clock::{CoreClock, counted_cycles_per_addition};
 use crate::error::HostError;
 use crate::facts::Facts;
 use crate::ladders::{Bench, branches, call_costs, data, faults, instructions, null_call, switches, transfer, translation};
 use crate::measurements::{Measurements, SCHEMA};
 use crate::memory::{HUGE_PAGE_BYTES, Pages, Region};
 use crate::names;
-use crate::perf;
+use crate::perf::Absent;
 use crate::processors::{Pinned, allowed};
 use crate::series::{Label, Series};
 use std::time::Instant;
@@ -63,12 +63,20 @@ pub fn measure(request: &Request) -> Result<Measurements, HostError> {
         ticks_per_second: clock.ticks_per_second,
         clock_step_ticks: clock.quantum_ticks,
         processors: std::iter::once(processor).chain(other_processor).collect(),
-        hardware_counters: perf::available().map_or_else(|absent| absent.to_string(), |()| "available".into()),
+        hardware_counters: counters_in_words(&counted_cycles_per_addition()),
         huge_pages: huge_pages_are_given()?,
         left_out,
         seconds: begun.elapsed().as_secs_f64(),
         series,
     })
+}
+
+/// Whether there are hardware counters; where there are, they check what the core's frequency rests on.
+fn counters_in_words(cycles_per_addition: &Result<f64, Absent>) -> String {
+    match cycles_per_addition {
+        Ok(cycles) => format!("available; the core's frequency takes an addition for 1 cycle, they count {cycles:.3}"),
+        Err(absent) => absent.to_string(),
+    }
 }
 
 /// The last allowed processor measures, since interrupts of devices mostly go to the first; the one before it is its partner.
@@ -105,4 +113,15 @@ fn huge_pages_are_given() -> Result<bool, HostError> {
     let mut region = Region::new(4 * HUGE_PAGE_BYTES, Pages::Huge)?;
     region.touch();
     Ok(region.huge_bytes().is_some_and(|bytes| bytes >= HUGE_PAGE_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_say_what_they_count_or_why_not() {
+        assert!(counters_in_words(&Ok(1.0004)).ends_with("they count 1.000"));
+        assert_eq!(counters_in_words(&Err(Absent("none here".into()))), "none here");
+    }
 }

@@ -2,33 +2,81 @@
 
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Event, Hardware, Software, Tracepoint};
 use perf_event::{Builder, Counter};
+use serde::{Deserialize, Serialize};
 use std::io;
 
-/// What can be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What can be counted. Which event of a processor stands behind a name is the kernel's choice and differs between makers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// Instructions retired.
-    Instructions,
     /// Core cycles.
     Cycles,
-    /// Loads that missed the first-level data cache.
-    L1dMisses,
+    /// Instructions retired.
+    Instructions,
     /// Fetches that missed the first-level instruction cache.
     L1iMisses,
+    /// What missed the first-level data cache.
+    L1dMisses,
+    /// Misses of the second-level cache on AMD processors since family 17h, of the last-level cache on others.
+    CacheMisses,
     /// Loads that missed the last-level cache.
     LastLevelMisses,
-    /// Loads that missed the data TLB.
-    DtlbMisses,
-    /// Fetches that missed the instruction TLB.
+    /// Fetches that missed the first-level instruction TLB and found their page in the second level.
+    ItlbLookups,
+    /// Fetches that missed all instruction TLBs.
     ItlbMisses,
+    /// Accesses that missed the first-level data TLB on AMD processors since family 17h, all loads on others.
+    DtlbLookups,
+    /// Loads that missed all data TLBs.
+    DtlbMisses,
+    /// Stores that missed all data TLBs.
+    DtlbStoreMisses,
     /// Branches predicted wrong.
     BranchMisses,
     /// Page faults: counted by the kernel, on every machine.
     PageFaults,
 }
 
+impl Count {
+    /// What the processor counts.
+    pub const HARDWARE: [Count; 12] = [
+        Count::Cycles,
+        Count::Instructions,
+        Count::L1iMisses,
+        Count::L1dMisses,
+        Count::CacheMisses,
+        Count::LastLevelMisses,
+        Count::ItlbLookups,
+        Count::ItlbMisses,
+        Count::DtlbLookups,
+        Count::DtlbMisses,
+        Count::DtlbStoreMisses,
+        Count::BranchMisses,
+    ];
+
+    /// Its name in `perf list`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Count::Cycles => "cycles",
+            Count::Instructions => "instructions",
+            Count::L1iMisses => "L1-icache-load-misses",
+            Count::L1dMisses => "L1-dcache-load-misses",
+            Count::CacheMisses => "cache-misses",
+            Count::LastLevelMisses => "LLC-load-misses",
+            Count::ItlbLookups => "iTLB-loads",
+            Count::ItlbMisses => "iTLB-load-misses",
+            Count::DtlbLookups => "dTLB-loads",
+            Count::DtlbMisses => "dTLB-load-misses",
+            Count::DtlbStoreMisses => "dTLB-store-misses",
+            Count::BranchMisses => "branch-misses",
+            Count::PageFaults => "page-faults",
+        }
+    }
+}
+
 /// Which modes count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Modes {
     /// User mode.
     User,
@@ -38,55 +86,156 @@ pub enum Modes {
     Both,
 }
 
+impl Modes {
+    /// Name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Modes::User => "user",
+            Modes::Kernel => "kernel",
+            Modes::Both => "user and kernel",
+        }
+    }
+}
+
 /// Why something can't be counted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Absent(pub String);
 
+/// A counter that ran for a smaller share of its time, in thousandths, did not count everything. Below it lies what the kernel's own
+/// readings of its clock may differ by.
+const RUNNING_PERMILLE_LEAST: u64 = 999;
+
+/// What a counter has counted, and how long it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Events.
+    pub count: u64,
+    /// How long it was to count, nanoseconds.
+    pub enabled_ns: u64,
+    /// How long the processor counted it, nanoseconds: less when several events took turns.
+    pub running_ns: u64,
+}
+
+impl Reading {
+    /// The events, when all of them were counted.
+    ///
+    /// # Errors
+    /// When the processor counted for a part of the time only, or never.
+    pub fn whole(&self) -> Result<u64, Absent> {
+        if self.enabled_ns == 0 {
+            return Err(Absent("it was never asked to count".into()));
+        }
+        if u128::from(self.running_ns) * 1000 >= u128::from(self.enabled_ns) * u128::from(RUNNING_PERMILLE_LEAST) {
+            return Ok(self.count);
+        }
+        // without the share, which differs each time: the same reason is said once
+        Err(Absent(
+            "its counter ran for a part of the time only: another program or the kernel's watchdog uses the processor's counters \
+             (kernel.nmi_watchdog=0 frees one)"
+                .into(),
+        ))
+    }
+
+    fn since(self, before: Reading) -> Reading {
+        Reading {
+            count: self.count.saturating_sub(before.count),
+            enabled_ns: self.enabled_ns.saturating_sub(before.enabled_ns),
+            running_ns: self.running_ns.saturating_sub(before.running_ns),
+        }
+    }
+}
+
 /// A counter of the calling thread.
 #[derive(Debug)]
 pub struct Counting {
     counter: Counter,
+    /// What was read last.
+    before: Reading,
+    failed: Option<Absent>,
 }
 
 impl Counting {
-    /// Opens a counter.
+    /// Opens a counter, which does not count yet.
     ///
     /// # Errors
     /// Why there is none.
     pub fn open(count: Count, modes: Modes) -> Result<Counting, Absent> {
-        let miss = |which| Cache { which, operation: CacheOp::READ, result: CacheResult::MISS };
-        match count {
-            Count::Instructions => open(Hardware::INSTRUCTIONS, modes),
+        let cache = |which, result| Cache { which, operation: CacheOp::READ, result };
+        let miss = |which| cache(which, CacheResult::MISS);
+        let opened = match count {
             Count::Cycles => open(Hardware::CPU_CYCLES, modes),
+            Count::Instructions => open(Hardware::INSTRUCTIONS, modes),
             Count::BranchMisses => open(Hardware::BRANCH_MISSES, modes),
+            Count::CacheMisses => open(Hardware::CACHE_MISSES, modes),
             Count::PageFaults => open(Software::PAGE_FAULTS, modes),
             Count::L1dMisses => open(miss(CacheId::L1D), modes),
             Count::L1iMisses => open(miss(CacheId::L1I), modes),
             Count::LastLevelMisses => open(miss(CacheId::LL), modes),
-            Count::DtlbMisses => open(miss(CacheId::DTLB), modes),
+            Count::ItlbLookups => open(cache(CacheId::ITLB, CacheResult::ACCESS), modes),
             Count::ItlbMisses => open(miss(CacheId::ITLB), modes),
+            Count::DtlbLookups => open(cache(CacheId::DTLB, CacheResult::ACCESS), modes),
+            Count::DtlbMisses => open(miss(CacheId::DTLB), modes),
+            Count::DtlbStoreMisses => open(Cache { operation: CacheOp::WRITE, ..miss(CacheId::DTLB) }, modes),
+        };
+        opened.map_err(|error| reason_of_event(count, &error))
+    }
+
+    /// Counts from here on.
+    pub fn start(&mut self) {
+        let done = self.counter.enable();
+        self.note(done);
+    }
+
+    /// Counts no more.
+    pub fn stop(&mut self) {
+        let done = self.counter.disable();
+        self.note(done);
+    }
+
+    /// Keeps the first failure for [`Counting::take`]: what is counted has no place for it.
+    fn note(&mut self, done: io::Result<()>) {
+        if let (Err(error), None) = (done, &self.failed) {
+            self.failed = Some(unusable(error));
         }
+    }
+
+    /// What was counted since it was taken last.
+    ///
+    /// # Errors
+    /// The counter could not be used.
+    pub fn take(&mut self) -> Result<Reading, Absent> {
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        let read = self.counter.read_count_and_time().map_err(unusable)?;
+        let now = Reading { count: read.count, enabled_ns: read.time_enabled, running_ns: read.time_running };
+        let taken = now.since(self.before);
+        self.before = now;
+        Ok(taken)
     }
 
     /// How often it happened during `work`.
     ///
     /// # Errors
-    /// The counter can't be read.
+    /// The counter can't be read, or did not count all the time.
     pub fn during(&mut self, work: impl FnOnce()) -> Result<u64, Absent> {
-        let failed = |error: io::Error| Absent(format!("the counter can't be used: {error}"));
-        self.counter.reset().map_err(failed)?;
-        self.counter.enable().map_err(failed)?;
+        self.take()?;
+        self.start();
         work();
-        self.counter.disable().map_err(failed)?;
-        self.counter.read().map_err(failed)
+        self.stop();
+        self.take()?.whole()
     }
 }
 
-fn open<E: Event>(event: E, modes: Modes) -> Result<Counting, Absent> {
+fn unusable(error: io::Error) -> Absent {
+    Absent(format!("the counter can't be used: {error}"))
+}
+
+fn open<E: Event>(event: E, modes: Modes) -> io::Result<Counting> {
     let mut builder = Builder::new(event);
     builder.exclude_kernel(modes == Modes::User).exclude_user(modes == Modes::Kernel).exclude_hv(true);
-    builder.build().map(|counter| Counting { counter }).map_err(|error| reason(&error))
+    Ok(Counting { counter: builder.build()?, before: Reading::default(), failed: None })
 }
 
 /// What an error of `perf_event_open` means.
@@ -100,6 +249,18 @@ fn reason(error: &io::Error) -> Absent {
         _ => format!("perf_event_open: {error}"),
     };
     Absent(words)
+}
+
+/// The same of one event: the kernel's tables hold 0 (no such event) or -1 (makes no sense) for those that a processor lacks while it has
+/// others.
+fn reason_of_event(count: Count, error: &io::Error) -> Absent {
+    match (count, error.kind()) {
+        (Count::Cycles | Count::Instructions | Count::PageFaults, _) => reason(error),
+        (_, io::ErrorKind::NotFound | io::ErrorKind::InvalidInput) => {
+            Absent("the kernel has no such event for this processor".into())
+        }
+        _ => reason(error),
+    }
 }
 
 /// System calls of other threads, counted by the kernel at their entry. Needs no hardware counters, but the rights to trace.
@@ -134,12 +295,11 @@ impl CallsOf {
     /// # Errors
     /// A counter that can't be read.
     pub fn during<T>(&mut self, work: impl FnOnce() -> T) -> Result<(T, u64), Absent> {
-        let failed = |error: io::Error| Absent(format!("the counter can't be used: {error}"));
-        self.counters.iter_mut().try_for_each(|counter| counter.reset().and_then(|()| counter.enable())).map_err(failed)?;
+        self.counters.iter_mut().try_for_each(|counter| counter.reset().and_then(|()| counter.enable())).map_err(unusable)?;
         let done = work();
-        self.counters.iter_mut().try_for_each(Counter::disable).map_err(failed)?;
+        self.counters.iter_mut().try_for_each(Counter::disable).map_err(unusable)?;
         let counts: io::Result<Vec<u64>> = self.counters.iter_mut().map(Counter::read).collect();
-        Ok((done, counts.map_err(failed)?.into_iter().sum()))
+        Ok((done, counts.map_err(unusable)?.into_iter().sum()))
     }
 }
 
@@ -206,9 +366,49 @@ mod tests {
         }
     }
 
+    /// Started and stopped many times: the times stay equal, so that no reading of a counter of its own is taken for one that took turns.
+    #[test]
+    fn stretches_add_up_and_what_was_taken_counts_no_more() {
+        let Ok(mut counting) = Counting::open(Count::PageFaults, Modes::User) else { return };
+        let mut stretches = |count: usize| {
+            for _ in 0..count {
+                let mut region = Region::new(SMALL_PAGE_BYTES, Pages::Small).unwrap();
+                counting.start();
+                region.touch();
+                counting.stop();
+            }
+            counting.take().unwrap().whole().unwrap()
+        };
+        let (many, few) = (stretches(100), stretches(10));
+        assert!((100..120).contains(&many) && (10..15).contains(&few), "{many} {few}");
+    }
+
+    #[test]
+    fn a_reading_that_took_turns_is_refused() {
+        let reading = |enabled_ns, running_ns| Reading { count: 7, enabled_ns, running_ns }.whole();
+        assert_eq!((reading(5_000, 5_000), reading(5_000, 4_996)), (Ok(7), Ok(7)));
+        assert!(reading(5_000, 4_990).unwrap_err().to_string().contains("a part of the time only"));
+        assert!(reading(5_000, 0).is_err() && reading(0, 0).is_err());
+    }
+
     #[test]
     fn errors_are_put_into_words() {
-        assert!(reason(&io::Error::from(io::ErrorKind::NotFound)).to_string().contains("no hardware counters"));
-        assert!(reason(&io::Error::from(io::ErrorKind::PermissionDenied)).to_string().contains("perf_event_paranoid"));
+        let error = |kind| io::Error::from(kind);
+        assert!(reason(&error(io::ErrorKind::NotFound)).to_string().contains("no hardware counters"));
+        assert!(reason(&error(io::ErrorKind::PermissionDenied)).to_string().contains("perf_event_paranoid"));
+        let of_event = |count, kind| reason_of_event(count, &error(kind)).to_string();
+        assert!(of_event(Count::LastLevelMisses, io::ErrorKind::NotFound).contains("no such event for this processor"));
+        assert!(of_event(Count::Instructions, io::ErrorKind::NotFound).contains("no hardware counters"));
+        assert!(of_event(Count::L1dMisses, io::ErrorKind::PermissionDenied).contains("perf_event_paranoid"));
+    }
+
+    #[test]
+    fn names_of_events_are_their_own_and_survive_being_written() {
+        let names: std::collections::BTreeSet<&str> = Count::HARDWARE.iter().map(|count| count.name()).collect();
+        assert_eq!(names.len(), Count::HARDWARE.len());
+        assert_eq!(serde_json::to_string(&(Count::L1dMisses, Modes::Kernel)).unwrap(), "[\"l1d_misses\",\"kernel\"]");
+        for count in Count::HARDWARE {
+            assert_eq!(serde_json::from_str::<Count>(&serde_json::to_string(&count).unwrap()).unwrap(), count);
+        }
     }
 }

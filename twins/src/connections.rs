@@ -8,7 +8,7 @@ use crate::interrupted::clock_cost;
 use crate::local;
 use crate::parts;
 use crate::ring::{Ring, Submit};
-use crate::runner::{Tally, Twin, Variant};
+use crate::runner::{Stretches, Tally, Twin, Uncounted, Variant};
 use crate::table::{Table, request};
 use crate::work::UserWork;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -165,7 +165,7 @@ impl Server {
     }
 
     /// One round; what is timed of it.
-    fn round(&mut self, tally: &mut Tally) -> Result<(), TwinError> {
+    fn round(&mut self, tally: &mut Tally, stretches: &mut dyn Stretches) -> Result<(), TwinError> {
         let all = self.server.len();
         if !matches!(self.step, Step::User) {
             self.ask()?;
@@ -174,6 +174,7 @@ impl Server {
         if matches!(self.step, Step::Send | Step::SendCold(..)) {
             self.receive_all()?;
         }
+        stretches.begins();
         let begun = Instant::now();
         let mut cold = None;
         let (calls, moved) = match &mut self.step {
@@ -209,6 +210,7 @@ impl Server {
             Step::Ring(ring) => (serve_ring(&mut ring.borrow_mut(), &self.server, &self.table)?, 2 * all),
         };
         tally.elapsed += cold.unwrap_or_else(|| begun.elapsed());
+        stretches.ends();
         // a wait is one operation, whatever it returns
         tally.operations += if matches!(self.step, Step::Ready(_)) { 1 } else { all as u64 };
         tally.calls += calls as u64;
@@ -236,9 +238,13 @@ impl Server {
 
 impl Twin for Server {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        self.run_in_stretches(operations, &mut Uncounted)
+    }
+
+    fn run_in_stretches(&mut self, operations: u64, stretches: &mut dyn Stretches) -> Result<Tally, TwinError> {
         let mut tally = Tally::default();
         while tally.operations < operations {
-            self.round(&mut tally)?;
+            self.round(&mut tally, stretches)?;
         }
         Ok(tally)
     }

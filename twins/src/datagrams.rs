@@ -8,7 +8,7 @@ use crate::local;
 use crate::messages::Messages;
 use crate::parts;
 use crate::ring::{Ring, Submit};
-use crate::runner::{Tally, Twin, Variant};
+use crate::runner::{Stretches, Tally, Twin, Uncounted, Variant};
 use crate::table::{Table, request};
 use crate::work::UserWork;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -127,11 +127,12 @@ impl Server {
     }
 
     /// One round; what is timed of it.
-    fn round(&mut self, tally: &mut Tally) -> Result<(), TwinError> {
+    fn round(&mut self, tally: &mut Tally, stretches: &mut dyn Stretches) -> Result<(), TwinError> {
         if matches!(self.step, Step::User | Step::Send | Step::SendCold(..)) {
             return self.round_of_parts(tally);
         }
         self.ask()?;
+        stretches.begins();
         let begun = Instant::now();
         let calls = match &mut self.step {
             Step::Messages(messages, batch) => serve_messages(messages, *batch, &self.server, &self.table, self.buffers.len())?,
@@ -158,6 +159,7 @@ impl Server {
             }
         };
         tally.elapsed += begun.elapsed();
+        stretches.ends();
         tally.calls += calls;
         if matches!(self.step, Step::Receive | Step::ReceiveTogether(..)) {
             tally.bytes += (self.buffers.len() * MESSAGE_BYTES) as u64;
@@ -199,9 +201,13 @@ impl Server {
 
 impl Twin for Server {
     fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+        self.run_in_stretches(operations, &mut Uncounted)
+    }
+
+    fn run_in_stretches(&mut self, operations: u64, stretches: &mut dyn Stretches) -> Result<Tally, TwinError> {
         let mut tally = Tally::default();
         while tally.operations < operations {
-            self.round(&mut tally)?;
+            self.round(&mut tally, stretches)?;
             tally.operations += self.buffers.len() as u64;
         }
         Ok(tally)

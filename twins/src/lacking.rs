@@ -1,15 +1,31 @@
 //! What cannot be checked on this host, and why.
 
 use crate::case::{Case, Program, ServerKind};
+use crate::counted::{self, PerfEvent};
 use crate::hook;
 use crate::servers;
 
 /// What the host lacks for further checks: what it is for, and why it cannot be done.
 pub fn not_checked() -> Vec<(String, String)> {
-    let mut lacking = Vec::new();
-    if let Err(absent) = host::perf::available() {
-        lacking.push(("misses per structure beside hardware counters".into(), absent.to_string()));
+    [counters(), besides_counters()].concat()
+}
+
+/// Hardware counters that the host lacks: all of them, or some events.
+pub fn counters() -> Vec<(String, String)> {
+    match host::perf::available() {
+        Err(absent) => vec![(counted::MISSES.into(), absent.to_string())],
+        Ok(()) => counted::absent_in_words(&counted::absent(&PerfEvent)),
     }
+}
+
+/// True when the host has hardware counters, be it not for every event.
+pub fn has_counters() -> bool {
+    host::perf::available().is_ok()
+}
+
+/// What it lacks besides.
+pub fn besides_counters() -> Vec<(String, String)> {
+    let mut lacking = Vec::new();
     if host::processors::allowed().is_ok_and(|processors| processors.len() < 2) {
         let why = "this process may use one processor only".into();
         lacking.push(("io_uring with a polling thread on another processor".into(), why));

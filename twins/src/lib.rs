@@ -10,6 +10,7 @@
 
 pub mod case;
 pub mod connections;
+pub mod counted;
 pub mod datagrams;
 pub mod error;
 pub mod facts;
@@ -30,7 +31,7 @@ pub mod work;
 
 pub use case::Case;
 pub use error::TwinError;
-pub use runner::{Measurement, Plan, Tally, Twin, Variant, measure};
+pub use runner::{Measurement, Plan, Tally, Twin, Variant, measure, measure_and_count};
 
 use case::Program;
 

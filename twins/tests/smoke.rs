@@ -1,7 +1,9 @@
 //! Each twin at a tiny size: calls and bytes are counted, nothing is timed.
 
+use host::perf::Count;
 use twins::case::{Case, Program, Server, ServerKind, Way, select};
-use twins::runner::{Tally, Variant};
+use twins::counted::{self, Outcome, PerfEvent, Wanted};
+use twins::runner::{Stretches, Tally, Variant};
 use twins::{Twin, connections, datagrams, hook, interrupted, parts, read_loop, servers};
 
 fn case(name: &str) -> Case {
@@ -149,4 +151,65 @@ fn the_hook_answers_with_two_calls_and_a_server_with_four() {
     let program = tally(&mut all, hook::PROGRAM, 1, 1000);
     assert!(program.operations == 1000 && !program.elapsed.is_zero());
     assert_eq!(std::fs::read_link("/proc/thread-self/ns/net").unwrap(), before, "the thread is in its own namespace again");
+}
+
+/// Notes how often a twin's own work begins and ends.
+#[derive(Default)]
+struct Noted {
+    begun: u32,
+    ended: u32,
+}
+
+impl Stretches for Noted {
+    fn begins(&mut self) {
+        assert_eq!(self.begun, self.ended);
+        self.begun += 1;
+    }
+
+    fn ends(&mut self) {
+        self.ended += 1;
+    }
+}
+
+/// Servers begin and end once a round, loops once: every place that is counted is measured, and works in stretches.
+#[test]
+fn what_is_counted_works_in_stretches() {
+    for name in ["read-loop-0", "interrupted-null-mix", "udp", "tcp"] {
+        let case = case(name);
+        let (mut all, _) = twins::variants(&case, None).unwrap();
+        for (series, x) in counted::places(&case) {
+            let variant = all.iter_mut().find(|variant| variant.series == series && variant.x == x);
+            let variant = variant.unwrap_or_else(|| panic!("{name}: {series} {x}"));
+            let mut noted = Noted::default();
+            let tally = variant.twin.run_in_stretches(300, &mut noted).unwrap();
+            let rounds = match name {
+                "udp" => 300_u32.div_ceil(64),
+                "tcp" => 300_u32.div_ceil(x),
+                _ => 1,
+            };
+            assert_eq!((noted.begun, noted.ended), (rounds, rounds), "{name}: {series} {x}");
+            assert!(tally.operations >= 300);
+        }
+    }
+}
+
+/// Real rounds around a real counter of the kernel: a server that is warm faults no pages in.
+#[test]
+fn rounds_of_a_server_are_counted_through_perf_event_or_a_reason_is_given() {
+    let case = case("udp");
+    let (variants, _) = twins::variants(&case, None).unwrap();
+    let kept = ["recvfrom/sendto", "recvmmsg/sendmmsg"];
+    let variants = variants.into_iter().filter(|variant| kept.contains(&variant.series.as_str())).collect();
+    let wanted = Wanted { places: counted::places(&case), events: vec![Count::PageFaults] };
+    let plan = twins::Plan { visits: 1, visit_us: 100 };
+    let measured = twins::measure_and_count(variants, plan, &wanted, &PerfEvent).unwrap();
+    let counted: Vec<_> = measured.iter().flat_map(|own| &own.counts).collect();
+    // one place of the one, two of the other, each in two modes
+    assert_eq!(counted.len(), 6);
+    for own in counted {
+        match &own.outcome {
+            Outcome::PerOperation(faults) => assert!(*faults < 0.1, "{own:?}"),
+            Outcome::Missing(why) => assert!(why.contains("perf_event"), "{why}"),
+        }
+    }
 }

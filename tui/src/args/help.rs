@@ -115,7 +115,8 @@ pub const VALIDATE_HOST: &str = "\
 Small real programs run on this host: their server phase is timed apart from clients', variants in turn, in several processes. The \
 model is anchored in parts that are measured apart (a null call, a call that follows itself, entries that do nothing, user work alone) \
 and then says what they cost together; no curve that it is compared with goes into it. Ratios are compared: io_uring against \
-synchronous calls, interrupted work against work alone. A point is inconclusive when its measurements spread over 4 %.
+synchronous calls, interrupted work against work alone. A point is inconclusive when its measurements spread over 4 %. Where there are \
+hardware counters, cycles, instructions and misses per structure and mode are shown beside the model's, without a verdict.
 
 Examples:
   ringscope validate host                                  all cases, on this host as a brief calibration finds it

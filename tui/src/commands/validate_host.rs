@@ -12,10 +12,12 @@ use mechanisms::compare::Job;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use twins::case::Program;
+use twins::counted::{self, PerfEvent, Wanted};
 use twins::{Case, Measurement, Plan, case, lacking, variants};
+use validation::on_host::misses::{self, Counted, MissSummary};
 use validation::on_host::readings::cut;
 use validation::on_host::report::{CaseReport, Nearness, summary};
-use validation::on_host::{compare, predict};
+use validation::on_host::{compare, compare_counts, predict};
 
 /// Seeds of the simulations.
 const SEEDS: u32 = 3;
@@ -69,6 +71,8 @@ pub struct HostReport {
     pub seeds: u32,
     /// How near each model comes.
     pub summary: Vec<Nearness>,
+    /// How near the model's counters come to the processor's, where there are any.
+    pub misses_summary: Vec<MissSummary>,
     /// By case.
     pub cases: Vec<CaseReport>,
     /// What could not be checked, and why.
@@ -119,30 +123,13 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     }
     let cases = if options.kept.is_some() { cases } else { measurable(cases)? };
     let (kept, described) = measured_and_described(options, &cases, terminal)?;
-    let settings = described.settings()?;
     if let Some(file) = &options.keep {
         output::write_file(file, serde_json::to_string(&kept)?.as_bytes())?;
     }
     let display = progress::display(terminal);
     let job = Job { threads: options.threads, progress: display.as_ref(), cancel: cancel::flag(), command: command(options) };
     let seeds = if options.quick { QUICK_SEEDS } else { SEEDS };
-    let mut reports = Vec::new();
-    for case in &cases {
-        let Some(own) = kept.cases.iter().find(|own| own.name == case.name && !own.processes.is_empty()) else { continue };
-        let (parts, curves) = cut(&own.processes);
-        let predicted = predict(case, &parts, &settings, seeds, &job)?;
-        reports.push(compare(case, &parts, &curves, &predicted));
-    }
-    let report = HostReport {
-        schema: sim_core::report::SCHEMA,
-        command: job.command,
-        facts: kept.facts,
-        machine: described.origin,
-        seeds,
-        summary: summary(&reports),
-        cases: reports,
-        not_checked: not_checked(kept.not_measured),
-    };
+    let report = predicted_beside(&cases, kept, described, seeds, &job)?;
     let json = serde_json::to_string_pretty(&report)? + "\n";
     super::write_files(&files, &json, &render::rows(&report))?;
     for file in &pages {
@@ -151,12 +138,49 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
     if options.json { output::print(&json) } else { output::print(&render::text(&report, terminal)) }
 }
 
+/// What was kept of cases beside what the model says.
+fn predicted_beside(cases: &[Case], kept: Kept, described: Described, seeds: u32, job: &Job) -> Result<HostReport> {
+    let settings = described.settings()?;
+    let mut reports = Vec::new();
+    for case in cases {
+        let Some(own) = kept.cases.iter().find(|own| own.name == case.name && !own.processes.is_empty()) else { continue };
+        let (parts, curves) = cut(&own.processes);
+        let predicted = predict(case, &parts, &settings, seeds, job)?;
+        let mut report = compare(case, &parts, &curves, &predicted);
+        compare_counts(&mut report, case, &kept.facts, &Counted::of(&own.processes), &predicted.1);
+        reports.push(report);
+    }
+    Ok(HostReport {
+        schema: sim_core::report::SCHEMA,
+        command: job.command.clone(),
+        not_checked: not_checked(&kept),
+        facts: kept.facts,
+        machine: described.origin,
+        seeds,
+        summary: summary(&reports),
+        misses_summary: misses::summary(reports.iter().flat_map(|case| &case.misses)),
+        cases: reports,
+    })
+}
+
 /// What the host lacks, and what failed on it.
-fn not_checked(not_measured: Vec<(String, String)>) -> Vec<(String, String)> {
-    let mut all = lacking::not_checked();
-    let named = |(name, why): (String, String)| (format!("case {name}"), why);
-    all.extend(not_measured.into_iter().map(named));
+fn not_checked(kept: &Kept) -> Vec<(String, String)> {
+    let mut all = counters_lacking(kept);
+    all.extend(lacking::besides_counters());
+    let named = |(name, why): &(String, String)| (format!("case {name}"), why.clone());
+    all.extend(kept.not_measured.iter().map(named));
     all
+}
+
+/// Events that were not counted where it was measured, which need not be this host.
+fn counters_lacking(kept: &Kept) -> Vec<(String, String)> {
+    let processes = || kept.cases.iter().flat_map(|case| &case.processes);
+    if misses::counts_anything(processes()) {
+        return misses::missing(processes());
+    }
+    let of_host = lacking::counters();
+    let elsewhere = || vec![(counted::MISSES.to_owned(), "what was measured holds none for these cases".to_owned())];
+    if of_host.is_empty() { elsewhere() } else { of_host }
 }
 
 fn is_page(file: &Path) -> bool {
@@ -256,7 +280,10 @@ pub fn twin(options: &TwinArguments) -> Result<()> {
     let beside = processors.into_iter().find(|processor| *processor != own);
     let _pinned = Pinned::to(own)?;
     let (variants, _) = variants(&case, beside)?;
-    let measured = twins::measure(variants, Plan { visits: options.visits.max(1), visit_us: options.visit_us.max(1) })?;
+    let plan = Plan { visits: options.visits.max(1), visit_us: options.visit_us.max(1) };
+    // without a processor's counters there is nothing to count, which the report says once
+    let wanted = if lacking::has_counters() { Wanted::of(&case) } else { Wanted::default() };
+    let measured = twins::measure_and_count(variants, plan, &wanted, &PerfEvent)?;
     output::print(&(serde_json::to_string(&measured)? + "\n"))
 }
 
@@ -265,6 +292,13 @@ mod tests {
     use super::*;
     use crate::args::{Arguments, Command as Chosen, ValidateCommand};
     use clap::Parser;
+    use host::perf::{Absent, Count, Modes, Reading};
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::time::Duration;
+    use twins::counted::{Counter, Source};
+    use twins::runner::Stretches;
+    use twins::{Tally, Twin, TwinError, Variant};
 
     fn options(words: &[&str]) -> HostArguments {
         let words = ["ringscope", "validate", "host"].into_iter().chain(words.iter().copied());
@@ -272,6 +306,150 @@ mod tests {
             Chosen::Validate { command: ValidateCommand::Host(options) } => options,
             _ => unreachable!("the words name this command"),
         }
+    }
+
+    /// Operations that the twin below has done.
+    type Done = Rc<Cell<u64>>;
+
+    /// Takes a made-up time for an operation, and does nothing.
+    struct MadeUpTwin {
+        done: Done,
+        nanoseconds: u64,
+    }
+
+    impl Twin for MadeUpTwin {
+        fn run(&mut self, operations: u64) -> Result<Tally, TwinError> {
+            self.done.set(self.done.get() + operations);
+            let elapsed = Duration::from_nanos(operations * self.nanoseconds);
+            Ok(Tally { operations, calls: operations, bytes: 0, elapsed })
+        }
+    }
+
+    /// Counts an event so many times an operation.
+    struct MadeUpCounter {
+        done: Done,
+        each: u64,
+        running_permille: u64,
+        begun: u64,
+        counted: Reading,
+    }
+
+    impl Stretches for MadeUpCounter {
+        fn begins(&mut self) {
+            self.begun = self.done.get();
+        }
+
+        fn ends(&mut self) {
+            self.counted.count += self.each * (self.done.get() - self.begun);
+            self.counted.enabled_ns += 1000;
+            self.counted.running_ns += self.running_permille;
+        }
+    }
+
+    impl Counter for MadeUpCounter {
+        fn take(&mut self) -> Result<Reading, Absent> {
+            Ok(std::mem::take(&mut self.counted))
+        }
+    }
+
+    /// An AMD processor without events of the last level, on which something else takes one counter half of the time.
+    struct MadeUpCounters(Done);
+
+    impl Source for MadeUpCounters {
+        fn open(&self, event: Count, mode: Modes) -> Result<Box<dyn Counter>, Absent> {
+            if event == Count::LastLevelMisses {
+                return Err(Absent("the kernel has no such event for this processor".into()));
+            }
+            let running_permille = if event == Count::ItlbMisses { 500 } else { 1000 };
+            let each = match (event, mode) {
+                (Count::Cycles, Modes::User) => 600,
+                (Count::Instructions, _) => 500,
+                _ => 4,
+            };
+            Ok(Box::new(MadeUpCounter { done: Rc::clone(&self.0), each, running_permille, begun: 0, counted: Reading::default() }))
+        }
+    }
+
+    /// Work of 500 instructions that a null call interrupts, as far as it needs to be measured.
+    fn made_up_case() -> Case {
+        let shape = case::Shape { data_kib: 4, code_kib: 0 };
+        let program = Program::Interrupted(case::Interrupted { shape, call: case::Interruption::Null, intervals: vec![500] });
+        Case { name: "made-up".into(), title: "work and a null call".into(), tolerance_percent: 15, program }
+    }
+
+    fn made_up_process(case: &Case) -> Vec<Measurement> {
+        let done = Done::default();
+        let variant = |series: &str, x: u32, nanoseconds: u64| Variant {
+            series: series.into(),
+            x,
+            twin: Box::new(MadeUpTwin { done: Rc::clone(&done), nanoseconds }),
+        };
+        let variants = vec![
+            variant("part getppid", 1, 60),
+            variant("part getppid cold", 1, 180),
+            variant("part user", 500, 140),
+            variant("work and call", 500, 220),
+            variant("work", 500, 145),
+            variant("call", 500, 75),
+        ];
+        let plan = Plan { visits: 1, visit_us: 10 };
+        twins::measure_and_count(variants, plan, &Wanted::of(case), &MadeUpCounters(Rc::clone(&done))).unwrap()
+    }
+
+    /// D40: from made-up counters through what processes write and what is kept to text, JSON, rows and page. No processor is in it.
+    #[test]
+    fn d40_made_up_counters_go_the_whole_way() {
+        let terminal = Terminal { width: 200, color: false, color_errors: false, watched: false, quiet: true, verbose: false };
+        let case = made_up_case();
+        let processes = vec![made_up_process(&case), made_up_process(&case)];
+        let kept = Kept {
+            facts: Facts { vendor: "AuthenticAMD".into(), family: 25, ..Facts::default() },
+            described: None,
+            cases: vec![KeptCase { name: case.name.clone(), processes }],
+            not_measured: Vec::new(),
+        };
+        let written = serde_json::to_string(&kept).unwrap();
+        assert_eq!(serde_json::from_str::<Kept>(&written).unwrap(), kept);
+        let progress = progress::display(&terminal);
+        let job = Job { threads: 1, progress: progress.as_ref(), cancel: cancel::flag(), command: "a test".into() };
+        let report = predicted_beside(&[case], kept, Described::named("zen4").unwrap(), 2, &job).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+        let misses = json["cases"][0]["misses"].as_array().unwrap();
+        let of = |series: &str, mode: &str, quantity: &str| {
+            misses.iter().find(|own| own["series"] == series && own["mode"] == mode && own["quantity"] == quantity)
+        };
+        let own = of("work and call", "user", "cpi").unwrap();
+        assert_eq!((own["measured"]["median"].as_f64(), own["measured"]["n"].as_u64()), (Some(1.2), Some(2)));
+        let (ratio, predicted) = (own["ratio"].as_f64().unwrap(), own["predicted"]["mean"].as_f64().unwrap());
+        assert!(predicted > 0.1 && (ratio - predicted / 1.2).abs() < 1e-3, "{own}");
+        assert!(of("work and call", "kernel", "l2_misses").is_some() && of("work and call", "kernel", "l3_misses").is_none());
+        assert!(of("part user", "kernel", "cycles").is_none() && of("part getppid", "kernel", "cycles").is_some());
+        assert!(of("work and call", "user", "page_walks").is_none(), "an event that took turns is in it");
+        assert_eq!(json["misses_summary"].as_array().unwrap().iter().filter(|own| own["quantity"] == "l1d_misses").count(), 2);
+
+        let reasons: Vec<&(String, String)> = report.not_checked.iter().filter(|one| one.0.starts_with(counted::MISSES)).collect();
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        assert!(reasons.iter().any(|one| one.0.ends_with("LLC-load-misses in user and kernel mode")), "{reasons:?}");
+        assert!(reasons.iter().any(|one| one.0.contains("iTLB-load-misses") && one.1.contains("only")), "{reasons:?}");
+        let (text, page, rows) = (render::text(&report, &terminal), render::page(&report), render::rows(&report));
+        for part in
+            ["1.20", "predicted / measured", "No verdict", "not checked: misses per structure beside hardware counters: LLC-load"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(page.contains("Events of the processor") && page.contains("event 0x60, mask 0xc8"));
+        let rows_of_events = rows.iter().filter(|row| row.iter().any(|cell| cell.0 == "quantity")).count();
+        assert_eq!(rows_of_events, misses.len());
+    }
+
+    /// What was kept before events were counted is read, and says nothing of them but that they are missing.
+    #[test]
+    fn what_was_kept_without_counts_is_read() {
+        let old = r#"{"facts":FACTS,"cases":[{"name":"udp","processes":[[{"series":"x","x":1,"nanoseconds":2.0,"calls":1.0}]]}]}"#;
+        let old = old.replace("FACTS", &serde_json::to_string(&Facts::default()).unwrap());
+        let kept: Kept = serde_json::from_str(&old).unwrap();
+        let lacking = counters_lacking(&kept);
+        assert!(lacking.len() == 1 && lacking[0].0 == counted::MISSES && lacking[0].1.len() > 10, "{lacking:?}");
     }
 
     /// What was kept is predicted with the machine that was kept with it, unless another one is given; without any there is a next step.

@@ -2,7 +2,7 @@
 
 use crate::commands::HostReport;
 use crate::numbers;
-use crate::render::{Table, figure, html, wrapped};
+use crate::render::{Table, figure, host_misses, html, wrapped};
 use crate::terminal::Terminal;
 use maud::{Markup, PreEscaped, html};
 use sim_core::estimate::Estimate;
@@ -55,6 +55,10 @@ pub fn text(report: &HostReport, terminal: &Terminal) -> String {
         if !case.quantities.is_empty() {
             text.push_str(&quantities(case, terminal));
         }
+        if !case.misses.is_empty() {
+            text.push_str(&host_misses::case_table(case, terminal));
+            text.push_str(&wrapped(host_misses::NO_VERDICT, terminal.width));
+        }
         for note in &case.notes {
             text.push_str(&wrapped(&format!("left out: {note}"), terminal.width));
         }
@@ -66,6 +70,9 @@ pub fn text(report: &HostReport, terminal: &Terminal) -> String {
     text.push_str(&summary_table(report, terminal));
     text.push('\n');
     text.push_str(&wrapped(&explanation(report), terminal.width));
+    if !report.misses_summary.is_empty() {
+        text.push_str(&host_misses::summary(&report.misses_summary, terminal));
+    }
     text.push_str(&not_checked(&report.not_checked, terminal));
     text.push_str(&format!("reproduce: {}\n", report.command));
     text
@@ -193,7 +200,7 @@ fn summary_table(report: &HostReport, terminal: &Terminal) -> String {
     table.render(terminal)
 }
 
-/// One row for each point.
+/// One row for each point, then one for each event of the processor.
 pub fn rows(report: &HostReport) -> Vec<Vec<(String, String)>> {
     let row = |case: &CaseReport, point: &PointReport| {
         let number = |name: &str, value: f64| (name.to_owned(), format!("{value:.5}"));
@@ -216,7 +223,8 @@ pub fn rows(report: &HostReport) -> Vec<Vec<(String, String)>> {
             word("verdict", point.verdict.name()),
         ]
     };
-    report.cases.iter().flat_map(|case| case.points.iter().map(move |point| row(case, point))).collect()
+    let points = report.cases.iter().flat_map(|case| case.points.iter().map(move |point| row(case, point)));
+    points.chain(report.cases.iter().flat_map(host_misses::rows)).collect()
 }
 
 /// The page: the summary, then each case with a plot for each of its series.
@@ -225,6 +233,7 @@ pub fn page(report: &HostReport) -> String {
         p { (host_line(report)) }
         (html::table(&SUMMARY_COLUMNS, &summary_rows(&report.summary)))
         p { (explanation(report)) " Bars of measured points are the quartiles over the processes, those of predicted ones the 95 % interval over " (report.seeds) " seeds." }
+        (host_misses::summary_section(&report.misses_summary))
         @for (what, why) in &report.not_checked { p class="soft" { "Not checked: " (what) ": " (why) "." } }
         @for case in &report.cases { (case_section(case)) }
         p { "Version " (env!("CARGO_PKG_VERSION")) "; to make this page again: " code { (report.command) " -o host.html" } }
@@ -268,6 +277,7 @@ fn case_section(case: &CaseReport) -> Markup {
             @if !case.quantities.is_empty() {
                 (html::table(&QUANTITY_COLUMNS, &case.quantities.iter().map(quantity_cells).collect::<Vec<_>>()))
             }
+            (host_misses::case_section(case))
             @for note in &case.notes { p class="soft" { "Left out: " (note) "." } }
             (html::table(&of_anchors, &anchors))
         }
@@ -352,6 +362,7 @@ mod tests {
             anchors: Vec::new(),
             points: vec![point(4), point(8)],
             quantities: vec![quantity],
+            misses: Vec::new(),
             notes: vec!["io_uring, polled: it needs a second processor".into()],
         };
         HostReport {
@@ -361,6 +372,7 @@ mod tests {
             machine: "zen4".into(),
             seeds: 3,
             summary: summary(std::slice::from_ref(&case)),
+            misses_summary: Vec::new(),
             cases: vec![case],
             not_checked: vec![("an XDP program".into(), "clang is missing".into())],
         }

@@ -6,6 +6,7 @@ mod comparison;
 pub mod diff;
 pub mod figure;
 pub mod host;
+mod host_misses;
 pub mod html;
 pub mod page;
 mod replay;

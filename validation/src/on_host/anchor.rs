@@ -4,6 +4,7 @@
 //! An anchor changes instructions per line, not lines: footprints stay recorded.
 
 use crate::on_host::OnHostError;
+use crate::on_host::compared::Counts;
 use crate::on_host::paces::Paces;
 use crate::on_host::pieces;
 use crate::on_host::points::Place;
@@ -98,6 +99,14 @@ impl Anchored {
     /// # Errors
     /// A recording that lacks a call, or a simulation that failed.
     pub fn cost(&self, case: &Case, place: &Place, seed: u64) -> Result<Cost, OnHostError> {
+        Ok(self.observed(case, place, seed)?.0)
+    }
+
+    /// The same with what the model's counters say.
+    ///
+    /// # Errors
+    /// As [`Anchored::cost`].
+    pub fn observed(&self, case: &Case, place: &Place, seed: u64) -> Result<(Cost, Counts), OnHostError> {
         let mut made = model(case, place)?;
         let work = user_part(case, place).x;
         if let Some(milli) = self.user_base_cpi_milli.get(&work) {
@@ -106,7 +115,7 @@ impl Anchored {
         self.run(case, place, made, seed)
     }
 
-    fn run(&self, case: &Case, place: &Place, mut made: Model, seed: u64) -> Result<Cost, OnHostError> {
+    fn run(&self, case: &Case, place: &Place, mut made: Model, seed: u64) -> Result<(Cost, Counts), OnHostError> {
         let of_server = matches!(case.program, Program::Server(_)) && server::is_request(place);
         let mut settings = self.settings.clone();
         if of_server {
@@ -128,12 +137,14 @@ impl Anchored {
             what: format!("{} at {}", place.series, place.x),
             source,
         })?;
-        if of_server {
-            return Ok(server::cost(&sample));
-        }
         let operations = sample.replies as f64 * f64::from(made.operations);
+        let counts = Counts::of(&sample.counters, operations);
+        if of_server {
+            return Ok((server::cost(&sample), counts));
+        }
         let user = sample.counters.mode(Mode::User).cycles as f64 / operations;
-        Ok(Cost { total: sample.window_cycles as f64 / operations, user, calls: sample.call_crossings as f64 / operations })
+        let cost = Cost { total: sample.window_cycles as f64 / operations, user, calls: sample.call_crossings as f64 / operations };
+        Ok((cost, counts))
     }
 
     /// Base CPIs that the machine can have.

@@ -10,11 +10,14 @@
 //!   at the XDP hook.
 //! - `paces`: instructions of recorded work on its lines.
 //! - `anchor`: the model is anchored in the parts; `rings`: in those of batches; `predict`: what it then says to the points.
+//! - `misses`: what hardware counters say of the twins beside the model's; `compared`: which events with which of its counters.
 //! - `report`: verdicts and the summary.
 
 pub mod anchor;
 pub mod blocks;
+pub mod compared;
 pub mod hook;
+pub mod misses;
 pub mod paces;
 pub mod pieces;
 pub mod points;
@@ -29,9 +32,11 @@ pub mod sockets;
 pub mod workload;
 
 use crate::on_host::anchor::Anchored;
+use crate::on_host::misses::Counted;
 use crate::on_host::predict::Predictions;
 use crate::on_host::readings::{Curves, Parts};
 use crate::on_host::report::CaseReport;
+use host::facts::Facts;
 use mechanisms::compare::{ExperimentError, Job};
 use mechanisms::experiment::Settings;
 use mechanisms::simulate::SimulationError;
@@ -92,4 +97,11 @@ pub fn predict(
 /// Puts what was measured of a case beside what the models say.
 pub fn compare(case: &Case, parts: &Parts, curves: &Curves, (anchored, predictions): &(Anchored, Predictions)) -> CaseReport {
     report::case_report(case, parts, curves, anchored, predictions)
+}
+
+/// Puts what counters counted of a case beside the model's, on the processor of these facts.
+pub fn compare_counts(report: &mut CaseReport, case: &Case, facts: &Facts, counted: &Counted, predictions: &Predictions) {
+    let (misses, notes) = counted.report(case, facts, predictions);
+    report.misses = misses;
+    report.notes.extend(notes);
 }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn measured(series: &str, x: u32, nanoseconds: f64) -> Measurement {
-        Measurement { series: series.into(), x, nanoseconds, calls: 2.0 }
+        Measurement { series: series.into(), x, nanoseconds, calls: 2.0, counts: Vec::new() }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Verdicts, and all of them summed up.
 
 use crate::on_host::anchor::{Anchor, Anchored};
+use crate::on_host::misses::MissReport;
 use crate::on_host::points::{self, Place, Point};
 use crate::on_host::predict::Predictions;
 use crate::on_host::readings::{Curves, Parts};
@@ -130,6 +131,8 @@ pub struct CaseReport {
     pub points: Vec<PointReport>,
     /// Quantities of a real server besides.
     pub quantities: Vec<QuantityReport>,
+    /// Events of the processor by mode beside the model's counters, in no share.
+    pub misses: Vec<MissReport>,
     /// What was left out, and why.
     pub notes: Vec<String>,
 }
@@ -168,6 +171,7 @@ pub fn case_report(case: &Case, parts: &Parts, curves: &Curves, anchored: &Ancho
         anchors: anchored.anchors.clone(),
         points: reports,
         quantities: quantities(case, curves, anchored, predictions, &mut notes),
+        misses: Vec::new(),
         notes,
     }
 }
@@ -298,6 +302,7 @@ mod tests {
             anchors: Vec::new(),
             points,
             quantities: Vec::new(),
+            misses: Vec::new(),
             notes: Vec::new(),
         };
         let all = summary(&[case]);

@@ -15,7 +15,7 @@ use twins::case::Program;
 use twins::counted::{self, PerfEvent, Wanted};
 use twins::{Case, Measurement, Plan, case, lacking, variants};
 use validation::on_host::misses::{self, Counted, MissSummary};
-use validation::on_host::readings::cut;
+use validation::on_host::readings::{Curves, Parts, cut};
 use validation::on_host::report::{CaseReport, Nearness, summary};
 use validation::on_host::{compare, compare_counts, predict};
 
@@ -141,12 +141,14 @@ pub fn host(options: &HostArguments, terminal: &Terminal) -> Result<()> {
 /// What was kept of cases beside what the model says.
 fn predicted_beside(cases: &[Case], kept: Kept, described: Described, seeds: u32, job: &Job) -> Result<HostReport> {
     let settings = described.settings()?;
+    let of_case = |case: &Case| kept.cases.iter().find(|own| own.name == case.name && !own.processes.is_empty());
+    let measured: Vec<(&Case, &KeptCase)> = cases.iter().filter_map(|case| Some((case, of_case(case)?))).collect();
+    let cuts: Vec<(Parts, Curves)> = measured.iter().map(|(_, own)| cut(&own.processes)).collect();
+    let of_parts: Vec<(&Case, &Parts)> = measured.iter().zip(&cuts).map(|((case, _), (parts, _))| (*case, parts)).collect();
+    let predicted = predict(&of_parts, &settings, seeds, job)?;
     let mut reports = Vec::new();
-    for case in cases {
-        let Some(own) = kept.cases.iter().find(|own| own.name == case.name && !own.processes.is_empty()) else { continue };
-        let (parts, curves) = cut(&own.processes);
-        let predicted = predict(case, &parts, &settings, seeds, job)?;
-        let mut report = compare(case, &parts, &curves, &predicted);
+    for (((case, own), (parts, curves)), predicted) in measured.iter().zip(&cuts).zip(&predicted) {
+        let mut report = compare(case, parts, curves, predicted);
         compare_counts(&mut report, case, &kept.facts, &Counted::of(&own.processes), &predicted.1);
         reports.push(report);
     }

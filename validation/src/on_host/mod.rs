@@ -78,20 +78,22 @@ pub enum OnHostError {
     Experiment(#[from] ExperimentError),
 }
 
-/// Predicts a case from its parts. Points of the measured curves are not among the arguments.
+/// Predicts cases from their parts. Points of the measured curves are not among the arguments.
 ///
 /// # Errors
 /// A part that is missing, or a simulation that failed.
 pub fn predict(
-    case: &Case,
-    parts: &Parts,
+    cases: &[(&Case, &Parts)],
     settings: &Settings,
     seeds: u32,
     job: &Job,
-) -> Result<(Anchored, Predictions), OnHostError> {
-    let anchored = anchor::anchor(case, parts, settings)?;
-    let predictions = predict::predict(case, &anchored, seeds, job)?;
-    Ok((anchored, predictions))
+) -> Result<Vec<(Anchored, Predictions)>, OnHostError> {
+    let anchored = predict::all_of(cases, "cases anchored", job, |(case, parts)| anchor::anchor(case, parts, settings))?;
+    let predicted = |((case, _), anchored): (&(&Case, &Parts), Anchored)| {
+        let predictions = predict::predict(case, &anchored, seeds, job)?;
+        Ok((anchored, predictions))
+    };
+    cases.iter().zip(anchored).map(predicted).collect()
 }
 
 /// Puts what was measured of a case beside what the models say.

@@ -23,23 +23,33 @@ pub struct Predictions(BTreeMap<Place, Vec<(Cost, Counts)>>);
 pub fn predict(case: &Case, anchored: &Anchored, seeds: u32, job: &Job) -> Result<Predictions, OnHostError> {
     let places = places(case);
     let runs: Vec<(&Place, u64)> = places.iter().flat_map(|place| (1..=u64::from(seeds)).map(move |seed| (place, seed))).collect();
-    let sweep = Sweep {
-        threads: (job.threads > 0).then_some(job.threads),
-        cancel: job.cancel,
-        progress: job.progress,
-        what: "simulations",
-    };
-    let outcomes = parallel::map(&runs, sweep, |_, (place, seed)| anchored.observed(case, place, *seed), |_, _| {})
-        .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
+    let observed = all_of(&runs, "simulations", job, |(place, seed)| anchored.observed(case, place, *seed))?;
     let mut costs: BTreeMap<Place, Vec<(Cost, Counts)>> = BTreeMap::new();
-    for ((place, _), outcome) in runs.into_iter().zip(outcomes) {
-        match outcome {
-            Outcome::Done(observed) => costs.entry(place.clone()).or_default().push(observed),
-            Outcome::Failed(error) => return Err(error),
-            Outcome::Cancelled => return Err(ExperimentError::Cancelled.into()),
-        }
+    for ((place, _), observed) in runs.into_iter().zip(observed) {
+        costs.entry(place.clone()).or_default().push(observed);
     }
     Ok(Predictions(costs))
+}
+
+/// Works on all points in parallel; their results in the order of the points.
+///
+/// # Errors
+/// The first point that failed, or an interruption.
+pub(super) fn all_of<P: Sync, T: Send>(
+    points: &[P],
+    what: &str,
+    job: &Job,
+    work: impl Fn(&P) -> Result<T, OnHostError> + Sync,
+) -> Result<Vec<T>, OnHostError> {
+    let sweep = Sweep { threads: (job.threads > 0).then_some(job.threads), cancel: job.cancel, progress: job.progress, what };
+    let outcomes = parallel::map(points, sweep, |_, point| work(point), |_, _| {})
+        .map_err(|error| ExperimentError::Threads { threads: job.threads, cause: error.to_string() })?;
+    let result = |outcome| match outcome {
+        Outcome::Done(done) => Ok(done),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Cancelled => Err(ExperimentError::Cancelled.into()),
+    };
+    outcomes.into_iter().map(result).collect()
 }
 
 /// Everything that is simulated of a case. What counters are compared with is among it.

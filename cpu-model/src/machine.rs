@@ -36,7 +36,7 @@ pub struct Machine {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub l1i_refill_cycles: u32,
     /// What a line of kernel code takes more where it is fetched for the first time since the kernel was entered, wherever the line is, in
-    /// thousandths of a cycle; 0 where nothing is known of it. Hosts with safe returns and retpolines show 3 to 5 cycles a line: see
+    /// thousandths of a cycle; 0 where nothing is known of it. One host with safe returns and retpolines shows 3 to 4 cycles a line: see
     /// `docs/validate-host.md`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub first_pass_cycles_milli: u32,

@@ -9,7 +9,6 @@ use crate::cpu::Cpu;
 use crate::frames::Frames;
 use crate::hierarchy::NOWHERE;
 use crate::level::Level;
-use crate::passes::Passes;
 use crate::run::Slice;
 use crate::timing::CoreClock;
 use crate::tlb::Front;
@@ -25,7 +24,6 @@ struct AtHand<'a> {
     dtlb: &'a mut Front,
     frames: &'a Frames,
     clock: &'a mut CoreClock,
-    passes: &'a mut Passes,
     /// Line whose prefetch may be under way.
     pending: Line,
     prefetch: bool,
@@ -89,10 +87,20 @@ impl Cpu {
             dtlb: &mut part.tlbs.data,
             frames: &hierarchy.frames,
             clock: &mut self.clocks[slice.core],
-            passes: &mut self.passes[slice.core],
             pending: part.pending.line,
             prefetch: hierarchy.shape.prefetch.instruction_next_line,
         }
+    }
+
+    /// [`Cpu::run_alone`] where first passes cost more: a function of its own, so that the other one is compiled as if there were none.
+    #[inline(never)]
+    pub(crate) fn run_first_passes<const LEDGER: bool, const MULTI: bool>(
+        &mut self,
+        slice: &mut Slice,
+        ops: &[Op],
+        binding: &Binding,
+    ) -> usize {
+        self.run_alone::<LEDGER, MULTI, true>(slice, ops, binding)
     }
 
     /// Executes ops without a shadow until all are done or the budget, of which something is left, is used up; returns how many. With
@@ -146,8 +154,10 @@ impl Cpu {
                             at = self.at_hand(slice);
                         }
                     }
-                    if FIRST && at.passes.is_first(line) {
-                        self.first_pass(slice);
+                    if FIRST {
+                        if self.passes[slice.core].is_first(line) {
+                            self.first_pass(slice);
+                        }
                         at = self.at_hand(slice);
                     }
                 }

@@ -107,7 +107,7 @@ impl Cpu {
         let executed = if SHADOW || slice.milli_most == 0 {
             self.run_slowly::<LEDGER, SHADOW, MULTI>(&mut slice, ops, binding)
         } else if self.pace.has_first_passes(context) {
-            self.run_alone::<LEDGER, MULTI, true>(&mut slice, ops, binding)
+            self.run_first_passes::<LEDGER, MULTI>(&mut slice, ops, binding)
         } else {
             self.run_alone::<LEDGER, MULTI, false>(&mut slice, ops, binding)
         };
